@@ -1,1 +1,20 @@
-//! Placeholder.
+//! What flows through gopcast, and what it is called: identifiers, time, codec configuration, closed GOPs,
+//! chunks, ledger rows, ladders, object names and the messages between the services.
+//!
+//! Everything here is pure: no I/O, no clock, no async. Time and randomness are inputs. The three services
+//! share this crate (and `service`), never each other.
+
+pub mod aac;
+pub mod avc;
+pub mod chunk;
+pub mod flv;
+pub mod gop;
+pub mod id;
+pub mod index;
+pub mod ladder;
+pub mod ledger;
+pub mod names;
+pub mod time;
+pub mod timeline;
+pub mod verdict;
+pub mod wire;

@@ -1,0 +1,118 @@
+//! The ledger: what is in a broadcast. One row per committed chunk, in the order of positions, and one record per initialization
+//! segment. The sole source of manifests and the proof that `gopcast broadcast verify` checks the bucket against.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    id::{ChunkPos, Epoch},
+    time::{FrameRate, Ticks, WallTime},
+    verdict::Verdict,
+};
+
+/// One committed chunk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Row {
+    /// Its position. Rows are committed in the order of positions, without holes within a publish.
+    #[serde(flatten)]
+    pub pos: ChunkPos,
+    /// The epoch that committed it. Never falls from row to row.
+    pub epoch: Epoch,
+    /// Presentation time of its start in 1/90 000 s; the row's key, as media time. Strictly grows from row to row.
+    pub start: Ticks,
+    /// Presentation time of its end in 1/90 000 s.
+    pub end: Ticks,
+    /// The timeline does not go on from the row before.
+    #[serde(default)]
+    pub discontinuity: bool,
+    /// The chunk that it was made from.
+    pub source: Object,
+    /// One segment per rung, and one for sound. Empty when the chunk could not be transcoded: then `verdict` says why.
+    pub segments: Vec<Segment>,
+    /// Why there are no segments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+    /// When it was committed, by the encoder's clock.
+    pub committed: WallTime,
+}
+
+/// What an object in the bucket must be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Object {
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// SHA-256 of its bytes, in hexadecimal.
+    pub sha256: String,
+}
+
+/// One media segment of a committed chunk, stored under [`crate::names::segment`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Segment {
+    /// `720p`…, or `audio`.
+    pub rung: String,
+    /// Which initialization segment it goes with.
+    pub config: String,
+    /// Earliest presentation, as media time in ticks of the track.
+    pub time: u64,
+    /// Duration in ticks of the track.
+    pub duration: u64,
+    /// The object.
+    #[serde(flatten)]
+    pub object: Object,
+}
+
+/// The name of the sound's "rung".
+pub const AUDIO_RUNG: &str = "audio";
+
+/// One initialization segment, stored under [`crate::names::init`], with what a manifest says of its track.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Init {
+    /// `720p`…, or `audio`.
+    pub rung: String,
+    /// First 16 hexadecimal digits of the SHA-256 of its bytes.
+    pub config: String,
+    /// The `codecs` parameter (RFC 6381).
+    pub codecs: String,
+    /// Ticks per second of the track.
+    pub timescale: u32,
+    /// Peak bit rate in bit/s.
+    pub bandwidth: u32,
+    /// What kind of track it is.
+    #[serde(flatten)]
+    pub track: Track,
+    /// The object.
+    #[serde(flatten)]
+    pub object: Object,
+}
+
+/// What kind of track an initialization segment describes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "track", rename_all = "kebab-case")]
+pub enum Track {
+    /// Pictures.
+    Video {
+        /// Width in pixels.
+        width: u32,
+        /// Height in pixels.
+        height: u32,
+        /// Sample aspect ratio, horizontal and vertical; 1:1 for square pixels.
+        sar: (u32, u32),
+        /// Frame rate, when constant.
+        frame_rate: Option<FrameRate>,
+    },
+    /// Sound.
+    Audio {
+        /// Samples per second.
+        sample_rate: u32,
+        /// Channels.
+        channels: u8,
+    },
+}
+
+/// The binding of a broadcast, as far as commits are concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cursor {
+    /// Position of the last committed row.
+    pub pos: ChunkPos,
+    /// Its end in 1/90 000 s of presentation time.
+    pub end: Ticks,
+}

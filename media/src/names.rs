@@ -1,0 +1,108 @@
+//! The names of all objects in the bucket, in one place. Golden-tested: a change of one byte here orphans what is stored.
+//!
+//! ```text
+//! ingest/{broadcast}/{publish:06}/{seq:08}.gop       private, expires
+//! vod/{live}/{broadcast}/manifest.mpd                dynamic while live, static once over
+//! vod/{live}/{broadcast}/{rung}/init-{config}.mp4    immutable
+//! vod/{live}/{broadcast}/{rung}/{t}.m4s              immutable; t = media time in ticks of the rung's track
+//! live/{live}/manifest.mpd                           the stable URL
+//! live/{live}/index.json  live/index.json            what the pages list
+//! ```
+
+use crate::id::{BroadcastId, ChunkPos, ChunkSeq, LiveId, PublishNo};
+
+/// The list of lives that the front page shows.
+pub const LIVES_INDEX: &str = "live/index.json";
+
+/// The prefix of a broadcast's stored chunks.
+#[must_use]
+pub fn ingest_prefix(broadcast: &BroadcastId) -> String {
+    format!("ingest/{broadcast}/")
+}
+
+/// The prefix of the chunks of one publish.
+#[must_use]
+pub fn publish_prefix(broadcast: &BroadcastId, publish: PublishNo) -> String {
+    format!("ingest/{broadcast}/{:06}/", publish.get())
+}
+
+/// One stored chunk.
+#[must_use]
+pub fn chunk(broadcast: &BroadcastId, pos: ChunkPos) -> String {
+    format!("ingest/{broadcast}/{:06}/{:08}.gop", pos.publish.get(), pos.seq.0)
+}
+
+/// The position of a chunk from its key; `None` for a key that [`chunk`] does not make.
+#[must_use]
+pub fn parse_chunk(broadcast: &BroadcastId, key: &str) -> Option<ChunkPos> {
+    let rest = key.strip_prefix(&ingest_prefix(broadcast))?.strip_suffix(".gop")?;
+    let (publish, seq) = rest.split_once('/')?;
+    let pos = ChunkPos { publish: PublishNo::new(publish.parse().ok()?)?, seq: ChunkSeq(seq.parse().ok()?) };
+    (chunk(broadcast, pos) == key).then_some(pos)
+}
+
+/// The prefix of everything that viewers read of one broadcast.
+#[must_use]
+pub fn vod_prefix(live: &LiveId, broadcast: &BroadcastId) -> String {
+    format!("vod/{live}/{broadcast}/")
+}
+
+/// The manifest of one broadcast, from second 0.
+#[must_use]
+pub fn vod_manifest(live: &LiveId, broadcast: &BroadcastId) -> String {
+    format!("vod/{live}/{broadcast}/manifest.mpd")
+}
+
+/// The initialization segment of a rung; `config` is a hash of its bytes.
+#[must_use]
+pub fn init(live: &LiveId, broadcast: &BroadcastId, rung: &str, config: &str) -> String {
+    format!("vod/{live}/{broadcast}/{rung}/init-{config}.mp4")
+}
+
+/// One media segment; `time` is its earliest presentation as media time in ticks of its track.
+#[must_use]
+pub fn segment(live: &LiveId, broadcast: &BroadcastId, rung: &str, time: u64) -> String {
+    format!("vod/{live}/{broadcast}/{rung}/{time}.m4s")
+}
+
+/// The stable manifest of a live: what is on air now, else the last replay.
+#[must_use]
+pub fn live_manifest(live: &LiveId) -> String {
+    format!("live/{live}/manifest.mpd")
+}
+
+/// What the watch page of a live reads.
+#[must_use]
+pub fn live_index(live: &LiveId) -> String {
+    format!("live/{live}/index.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn golden_names() {
+        let live: LiveId = "shoes".parse().unwrap();
+        let id = BroadcastId::new(1_700_000_000_001, [0; 10]);
+        let pos = ChunkPos { publish: PublishNo::new(2).unwrap(), seq: ChunkSeq(41) };
+        let b = "018bcfe5-6801-7000-8000-000000000000";
+        assert_eq!(chunk(&id, pos), format!("ingest/{b}/000002/00000041.gop"));
+        assert_eq!(publish_prefix(&id, pos.publish), format!("ingest/{b}/000002/"));
+        assert_eq!(vod_manifest(&live, &id), format!("vod/shoes/{b}/manifest.mpd"));
+        assert_eq!(init(&live, &id, "720p", "a1b2c3d4"), format!("vod/shoes/{b}/720p/init-a1b2c3d4.mp4"));
+        assert_eq!(segment(&live, &id, "audio", 48_000), format!("vod/shoes/{b}/audio/48000.m4s"));
+        assert_eq!(live_manifest(&live), "live/shoes/manifest.mpd");
+        assert_eq!(live_index(&live), "live/shoes/index.json");
+    }
+
+    #[test]
+    fn chunk_names_parse_back_and_nothing_else_does() {
+        let id = BroadcastId::new(1, [3; 10]);
+        let pos = ChunkPos { publish: PublishNo::FIRST, seq: ChunkSeq(12_345_678) };
+        assert_eq!(parse_chunk(&id, &chunk(&id, pos)), Some(pos));
+        for bad in ["000001/1.gop", "000000/00000001.gop", "000001/00000001.gop.tmp", "x/00000001.gop"] {
+            assert_eq!(parse_chunk(&id, &format!("ingest/{id}/{bad}")), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! What gopcast says to a broadcaster, and to the operator about one: a stable code, a severity and a sentence that says what
+//! to change. The codes are a contract (documented in `docs/CODES.md`); sentences may be improved.
+
+use serde::{Deserialize, Serialize};
+
+/// A judgement on a publish.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// The stable code.
+    pub code: Code,
+    /// What is wrong and what to change, for people.
+    pub message: String,
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $text:literal, $fatal:literal;)*) => {
+        /// Stable codes of verdicts.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum Code {
+            $($(#[$doc])* #[serde(rename = $text)] $name,)*
+        }
+        impl Code {
+            /// Every code, for tables and tests.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+            /// The code as it is sent and documented.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+            /// Whether the publish ends with it; otherwise it is a warning.
+            #[must_use]
+            pub fn is_fatal(self) -> bool {
+                match self { $(Self::$name => $fatal,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The stream key is unknown, or belongs to a live that is disabled.
+    UnknownKey = "unknown-key", true;
+    /// No encoder is alive to take the broadcast.
+    NoEncoder = "no-encoder", true;
+    /// gopcast could not reach its own parts; try again.
+    Unavailable = "unavailable", true;
+    /// A later publisher of the same key has taken over.
+    Superseded = "superseded", true;
+    /// The operator ended the broadcast.
+    Ended = "ended", true;
+    /// The edge is shutting down; reconnect.
+    Draining = "draining", true;
+    /// The video coding is not one that gopcast takes.
+    VideoCodec = "video-codec", true;
+    /// The H.264 profile, chroma format or bit depth is not one that gopcast takes.
+    VideoProfile = "video-profile", true;
+    /// The picture is too large or too small.
+    VideoResolution = "video-resolution", true;
+    /// The frame rate is too high.
+    VideoFrameRate = "video-frame-rate", true;
+    /// The bit rate is above the limit.
+    BitRate = "bit-rate", true;
+    /// The GOP is longer than advised: latency suffers.
+    GopLong = "gop-long", false;
+    /// The GOP is longer than allowed.
+    GopTooLong = "gop-too-long", true;
+    /// A GOP refers to pictures before its start.
+    OpenGop = "open-gop", true;
+    /// The pictures could not be decoded.
+    VideoCorrupt = "video-corrupt", false;
+    /// The audio coding is not one that gopcast takes.
+    AudioCodec = "audio-codec", true;
+    /// The sample rate or channel count is not one that gopcast takes.
+    AudioFormat = "audio-format", true;
+    /// The publisher's timestamps jumped; the timeline was re-anchored.
+    TimestampJump = "timestamp-jump", false;
+    /// The stored chunk can't be read.
+    ChunkInvalid = "chunk-invalid", true;
+}
+
+impl Verdict {
+    /// A verdict with its sentence.
+    #[must_use]
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_spelled_alike_in_json_and_text() {
+        for code in Code::ALL {
+            assert_eq!(serde_json::to_string(code).unwrap(), format!("\"{}\"", code.as_str()));
+        }
+    }
+}
