@@ -1,1 +1,15 @@
-//! Placeholder.
+//! How a gopcast process lives: configuration from the environment, time, telemetry, drain, backoff, the signed private hop
+//! and the AWS clients with what gopcast says through them (bucket, table, gateway).
+//!
+//! Nothing here decides anything about a show; the pure cores of the services do.
+
+pub mod aws;
+pub mod backoff;
+pub mod bucket;
+pub mod clock;
+pub mod config;
+pub mod drain;
+pub mod gateway;
+pub mod sign;
+pub mod table;
+pub mod telemetry;

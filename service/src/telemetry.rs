@@ -1,0 +1,46 @@
+//! Logs and events. One JSON object a line on standard output; an *event* is such a line with an `event` field: the things an
+//! operator or a supervisor acts on (`publish-started`, `rebound`, `replay-ready`…).
+
+use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+
+use crate::config::Env;
+
+/// The environment variable with the log filter, in `tracing`'s syntax: `info`, `warn,ingest_edge=debug`.
+pub const LOG_VAR: &str = "GOPCAST_LOG";
+/// Info, but not the AWS SDK's own chatter.
+const DEFAULT_FILTER: &str = "info,aws_config=warn,aws_smithy_runtime=warn,hyper_util=warn,rustls=warn";
+
+/// Starts logging for the process, on standard output. `role` is in every line. Call once.
+pub fn init(env: &mut Env, role: &'static str) {
+    let filter: String = env.or(LOG_VAR, DEFAULT_FILTER.to_owned());
+    let filter = EnvFilter::try_new(&filter).unwrap_or_else(|error| {
+        env.problem(format!("{LOG_VAR}: {error}"));
+        EnvFilter::new(DEFAULT_FILTER)
+    });
+    let json = fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_current_span(true)
+        .with_span_list(false)
+        .with_target(true);
+    // A second call (tests) keeps the first subscriber.
+    let _ = tracing_subscriber::registry().with(filter).with(json).try_init();
+    install_panic_hook(role);
+}
+
+/// A panic is a bug: it is logged like everything else, so that it is seen where the logs are read.
+fn install_panic_hook(role: &'static str) {
+    let default = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        tracing::error!(role, panic = %info, "panicked");
+        default(info);
+    }));
+}
+
+/// Writes an event: `event!("publish-started", live = %live, publish = 1)`. Names are kebab-case and documented in `docs/EVENTS.md`.
+#[macro_export]
+macro_rules! event {
+    ($name:literal $(, $($fields:tt)*)?) => {
+        tracing::info!(event = $name $(, $($fields)*)?)
+    };
+}
