@@ -6,6 +6,7 @@
 
 pub mod aac;
 pub mod avc;
+pub mod bits;
 pub mod chunk;
 pub mod flv;
 pub mod gop;
