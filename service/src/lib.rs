@@ -10,6 +10,7 @@ pub mod clock;
 pub mod config;
 pub mod drain;
 pub mod gateway;
+pub mod index;
 pub mod sign;
 pub mod table;
 pub mod telemetry;
