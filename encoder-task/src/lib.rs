@@ -1,1 +1,3 @@
-//! Placeholder.
+//! The encoder task: takes stored chunks, transcodes them and commits the result.
+
+pub mod transcode;

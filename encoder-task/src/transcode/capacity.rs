@@ -1,0 +1,168 @@
+//! What this machine can do, measured, and what that is enough for. The one place of the module that looks at a clock: it is about
+//! nothing but time.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use media::{
+    ladder::{Profile, Rendition},
+    time::FrameRate,
+};
+
+use super::{
+    Preset, TranscodeError,
+    libav::{Encoder, Picture, Settings},
+    params::{Colour, x264_options},
+};
+
+/// Frames that each core encodes per preset: about a fifth of a second's work at the slowest preset.
+const FRAMES: usize = 30;
+/// Size of the test picture: large enough that setting up an encoder does not count.
+const SIZE: (u32, u32) = (640, 360);
+/// Share of the measured capacity that a live broadcast may take, in percent: one GOP is then done in half its duration, and
+/// what the publisher's bursts, the uploads and a second broadcast need is left.
+const LOAD_PERCENT: u64 = 50;
+/// What decoding and scaling cost on top of encoding, in percent of its cost.
+const OVERHEAD_PERCENT: u64 = 25;
+
+/// Pixels per second that this machine transcodes with all its cores, per preset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capacity {
+    /// With [`Preset::Veryfast`].
+    pub veryfast: u64,
+    /// With [`Preset::Superfast`].
+    pub superfast: u64,
+    /// With [`Preset::Ultrafast`].
+    pub ultrafast: u64,
+}
+
+impl Capacity {
+    /// Pixels per second with `preset`.
+    #[must_use]
+    pub fn of(&self, preset: Preset) -> u64 {
+        match preset {
+            Preset::Veryfast => self.veryfast,
+            Preset::Superfast => self.superfast,
+            Preset::Ultrafast => self.ultrafast,
+        }
+    }
+
+    /// Whether a live ladder of `profile` at `fps` frames a second leaves the reserve that live needs.
+    #[must_use]
+    pub fn holds(&self, profile: Profile, fps: u32, preset: Preset) -> bool {
+        profile.pixels_per_second(fps) <= self.of(preset) / 100 * LOAD_PERCENT
+    }
+}
+
+/// The best preset with which `capacity` holds `profile` at `fps` frames a second; the fastest if none does.
+#[must_use]
+pub fn choose_preset(capacity: &Capacity, profile: Profile, fps: u32) -> Preset {
+    let holds = |preset: &&Preset| capacity.holds(profile, fps, **preset);
+    Preset::BEST_FIRST.iter().find(holds).copied().unwrap_or(Preset::Ultrafast)
+}
+
+/// The largest profile that `capacity` holds at `fps` frames a second with `preset`; the smallest if none.
+#[must_use]
+pub fn highest_profile(capacity: &Capacity, fps: u32, preset: Preset) -> Profile {
+    let holds = |profile: &&Profile| capacity.holds(**profile, fps, preset);
+    Profile::ALL.iter().rev().find(holds).copied().unwrap_or(Profile::P360)
+}
+
+/// Measures this machine with `cores` encoders side by side on synthetic pictures; takes about a second.
+///
+/// # Errors
+/// When FFmpeg lacks libx264, or fails.
+pub fn measure(cores: usize) -> Result<Capacity, TranscodeError> {
+    let cores = cores.max(1);
+    let pictures: Vec<Picture> = (0..FRAMES).map(test_picture).collect();
+    let rate = |preset| -> Result<u64, TranscodeError> {
+        let started = Instant::now();
+        thread::scope(|scope| {
+            let mut workers = Vec::with_capacity(cores);
+            for _ in 0..cores {
+                let worker = thread::Builder::new().name("measure".to_owned());
+                let spawned = worker.spawn_scoped(scope, || encode(&pictures, preset));
+                workers.push(spawned.map_err(|_| TranscodeError::Thread("measuring"))?);
+            }
+            workers.into_iter().try_for_each(|worker| {
+                worker.join().unwrap_or(Err(TranscodeError::Thread("measuring")))
+            })
+        })?;
+        Ok(pixels_per_second(cores, started.elapsed()))
+    };
+    Ok(Capacity {
+        ultrafast: rate(Preset::Ultrafast)?,
+        superfast: rate(Preset::Superfast)?,
+        veryfast: rate(Preset::Veryfast)?,
+    })
+}
+
+fn pixels_per_second(cores: usize, elapsed: Duration) -> u64 {
+    let pictures = u64::try_from(cores.saturating_mul(FRAMES)).unwrap_or(u64::MAX);
+    let pixels = pictures.saturating_mul(u64::from(SIZE.0) * u64::from(SIZE.1));
+    let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX).max(1);
+    let encoded = u128::from(pixels) * 1_000_000 / u128::from(micros);
+    u64::try_from(encoded * 100 / u128::from(100 + OVERHEAD_PERCENT)).unwrap_or(u64::MAX)
+}
+
+/// Encodes all pictures as one GOP.
+fn encode(pictures: &[Picture], preset: Preset) -> Result<(), TranscodeError> {
+    let rate = FrameRate { num: 30, den: 1 };
+    let rendition = Rendition { name: "measure".to_owned(), width: SIZE.0, height: SIZE.1, bit_rate: 700_000 };
+    let settings = Settings {
+        size: SIZE,
+        rate: (rate.num, rate.den),
+        sar: (1, 1),
+        colour: Colour { primaries: 6, transfer: 6, matrix: 6, full_range: false },
+        options: &x264_options(&rendition, rate, pictures.len(), preset, 1),
+    };
+    let mut encoder = Encoder::open(&settings)?;
+    for (tag, picture) in (0i64..).zip(pictures) {
+        let mut picture = picture.share()?;
+        picture.set_tag(tag);
+        encoder.send(picture)?;
+    }
+    encoder.finish()?;
+    while encoder.receive().is_some() {}
+    Ok(())
+}
+
+/// Picture `n` of a scene with what costs an encoder time: texture that moves, an edge that moves otherwise, and noise.
+fn test_picture(n: usize) -> Picture {
+    let mut noise: u32 = u32::try_from(n).unwrap_or(0).wrapping_mul(0x9e37_79b9) | 1;
+    let mut grain = move || {
+        noise ^= noise << 13;
+        noise ^= noise >> 17;
+        noise ^= noise << 5;
+        u8::try_from(noise & 7).unwrap_or(0)
+    };
+    Picture::synthetic(SIZE.0, SIZE.1, move |x, y| {
+        let texture = ((x + 3 * n) / 5 * 37 ^ (y + n) / 7 * 91) & 0x3f;
+        let shape = if (x + 5 * n) % 320 + y % 180 < 200 { 96 } else { 40 };
+        u8::try_from(texture + shape).unwrap_or(u8::MAX).saturating_add(grain())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_preset_that_leaves_a_reserve_is_chosen() {
+        let capacity = Capacity { veryfast: 100_000_000, superfast: 150_000_000, ultrafast: 300_000_000 };
+        assert_eq!(choose_preset(&capacity, Profile::P720, 30), Preset::Veryfast);
+        assert_eq!(choose_preset(&capacity, Profile::P1080, 30), Preset::Ultrafast);
+        assert_eq!(choose_preset(&capacity, Profile::P2160, 60), Preset::Ultrafast);
+        assert_eq!(highest_profile(&capacity, 30, Preset::Veryfast), Profile::P720);
+        assert_eq!(highest_profile(&capacity, 30, Preset::Ultrafast), Profile::P1080);
+    }
+
+    #[test]
+    fn a_machine_measures_faster_with_faster_presets() {
+        let capacity = measure(1).unwrap();
+        assert!(capacity.ultrafast > capacity.veryfast, "{capacity:?}");
+        assert!(capacity.veryfast > 0);
+    }
+}

@@ -1,0 +1,134 @@
+//! One chunk's pictures → the rungs of its ladder: decode once, scale from rung to rung, encode all rungs side by side.
+//!
+//! A pure function of chunk and plan (no I/O, no clock): the same chunk and plan give the same bytes on the same machine.
+//! Invariants of what comes out: as many samples as went in, with their presentation times to the tick; the first sample of
+//! each rung is an IDR and no other is; decode times grow, never pass presentation times, start at the chunk's start minus
+//! [`EncodedTrack::delay`] and end (the last plus its duration) at the chunk's end minus the same delay.
+
+mod capacity;
+mod libav;
+mod nal;
+mod order;
+mod params;
+mod pipeline;
+
+use bytes::Bytes;
+use media::{
+    ladder::{Profile, Rendition},
+    time::{FrameRate, Ticks},
+    verdict::Verdict,
+};
+
+pub use capacity::{Capacity, choose_preset, highest_profile, measure};
+pub use libav::LibavError;
+pub(crate) use params::gcd;
+pub use params::{Colour, REORDER_FRAMES, nominal_rate};
+pub use pipeline::transcode;
+
+/// How much work x264 puts into a picture. Slower ones than these cost more than a live ladder can pay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Preset {
+    /// Least work.
+    Ultrafast,
+    /// Between the two.
+    Superfast,
+    /// Best picture for the bits.
+    Veryfast,
+}
+
+impl Preset {
+    /// Every preset, best picture first.
+    pub const BEST_FIRST: &'static [Self] = &[Self::Veryfast, Self::Superfast, Self::Ultrafast];
+
+    /// x264's name for it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ultrafast => "ultrafast",
+            Self::Superfast => "superfast",
+            Self::Veryfast => "veryfast",
+        }
+    }
+}
+
+/// How chunks of a broadcast are transcoded. Part of the result: another plan gives other bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Plan {
+    /// The ladder.
+    pub profile: Profile,
+    /// Work per picture.
+    pub preset: Preset,
+    /// Cores that one chunk may use, 1 or more.
+    pub threads: usize,
+}
+
+/// What comes of one chunk.
+#[derive(Debug, Clone)]
+pub struct Transcoded {
+    /// One per rendition, largest first; empty for a chunk without pictures.
+    pub tracks: Vec<EncodedTrack>,
+    /// What the broadcaster should know.
+    pub warnings: Vec<Verdict>,
+}
+
+/// One rung of one chunk.
+#[derive(Debug, Clone)]
+pub struct EncodedTrack {
+    /// Which.
+    pub rendition: Rendition,
+    /// The rate that it was encoded and is to be described with. See [`nominal_rate`].
+    pub frame_rate: FrameRate,
+    /// Sample aspect ratio.
+    pub sar: (u32, u32),
+    /// Colour description.
+    pub colour: Colour,
+    /// Sequence parameter set, one NAL unit.
+    pub sps: Vec<u8>,
+    /// Picture parameter set, one NAL unit.
+    pub pps: Vec<u8>,
+    /// By how much decode times run ahead of presentation, in 1/90 000 s; the same for all chunks of a format.
+    pub delay: Ticks,
+    /// The pictures in decode order.
+    pub samples: Vec<Sample>,
+}
+
+/// One encoded picture. Times are presentation time in 1/90 000 s.
+#[derive(Debug, Clone)]
+pub struct Sample {
+    /// When it is decoded.
+    pub dts: Ticks,
+    /// When it is shown.
+    pub pts: Ticks,
+    /// Until the next one is decoded.
+    pub duration: Ticks,
+    /// Nothing before it is needed to decode it and what follows.
+    pub idr: bool,
+    /// NAL units with 4-byte lengths.
+    pub data: Bytes,
+}
+
+/// Why a chunk could not be transcoded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TranscodeError {
+    /// Not one picture could be decoded.
+    #[error("none of the {samples} pictures can be decoded")]
+    Undecodable {
+        /// How many there are.
+        samples: usize,
+    },
+    /// FFmpeg failed.
+    #[error(transparent)]
+    Libav(#[from] LibavError),
+    /// The encoder gave back something else than was put in.
+    #[error("the {rung} encoder broke its contract: {what}")]
+    Encoder {
+        /// Which rung.
+        rung: String,
+        /// How.
+        what: &'static str,
+    },
+    /// A thread could not be started, or ended before its time.
+    #[error("a {0} thread failed")]
+    Thread(&'static str),
+}

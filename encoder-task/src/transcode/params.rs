@@ -1,0 +1,254 @@
+//! How a rung is encoded: everything that libx264 is told, derived from the rendition, the source's format and the plan alone.
+//!
+//! Invariant: whatever ends up in the parameter sets (and so in the initialization segment) depends on the format only, never on
+//! what a particular GOP holds; two GOPs of one format therefore share one initialization segment.
+
+use media::{
+    ladder::Rendition,
+    time::{FrameRate, Ticks, VIDEO_TIMESCALE},
+};
+
+use super::Preset;
+
+/// Consecutive B-pictures at most. With `b-pyramid=none` none of them is referred to.
+pub(super) const B_FRAMES: u32 = 3;
+/// Frames by which decoding runs ahead of presentation. One, because B-pictures are not referred to (`b-pyramid=none`).
+pub const REORDER_FRAMES: i64 = 1;
+/// Frames that rate control looks ahead at most; x264's own limit (`X264_LOOKAHEAD_MAX`).
+const LOOKAHEAD_FRAMES_MAX: usize = 250;
+/// Bytes of pictures that one rung's lookahead may hold: all of a 4 s GOP at 1080p60, and no gigabytes at 2160p.
+const LOOKAHEAD_BYTES_MAX: u64 = 768 << 20;
+/// Frames that rate control looks ahead at least: x264's own default for its faster presets.
+const LOOKAHEAD_FRAMES_MIN: usize = 10;
+/// A picture interval may differ from a usual frame rate's by this much, in percent, and still count as that rate.
+const SNAP_PERCENT: i64 = 3;
+/// What a variable frame rate counts as, unless it is mostly faster than [`FAST_ABOVE`].
+const SLOW_RATE: FrameRate = FrameRate { num: 30, den: 1 };
+/// What a variable frame rate counts as when it is mostly faster than [`FAST_ABOVE`].
+const FAST_RATE: FrameRate = FrameRate { num: 60, den: 1 };
+/// Frames a second above which a variable rate counts as [`FAST_RATE`]: half way between the two.
+const FAST_ABOVE: i64 = 45;
+/// Rates that cameras and screens have.
+const USUAL_RATES: [FrameRate; 10] = [
+    FrameRate { num: 24_000, den: 1001 },
+    FrameRate { num: 24, den: 1 },
+    FrameRate { num: 25, den: 1 },
+    FrameRate { num: 30_000, den: 1001 },
+    FrameRate { num: 30, den: 1 },
+    FrameRate { num: 48, den: 1 },
+    FrameRate { num: 50, den: 1 },
+    FrameRate { num: 60_000, den: 1001 },
+    FrameRate { num: 60, den: 1 },
+    FrameRate { num: 120, den: 1 },
+];
+
+/// The rate that a chunk is encoded and described with: its constant rate, else the usual rate that most of its pictures keep
+/// (a stream that loses a frame now and then stays what it is), else one of two fixed rates.
+///
+/// `sorted` are its presentation times in order and the chunk's end.
+#[must_use]
+pub fn nominal_rate(constant: Option<FrameRate>, sorted: &[Ticks]) -> FrameRate {
+    if let Some(rate) = constant.filter(|rate| rate.num > 0 && rate.den > 0) {
+        return rate;
+    }
+    let mut gaps: Vec<Ticks> = sorted.windows(2).map(|w| w[1] - w[0]).collect();
+    gaps.sort_unstable();
+    let Some(median) = gaps.get(gaps.len() / 2).copied().filter(|gap| *gap > 0) else { return SLOW_RATE };
+    let distance = |rate: &FrameRate| (rate.ticks(1) - median).abs();
+    match USUAL_RATES.into_iter().min_by_key(distance) {
+        Some(rate) if distance(&rate) * 100 <= rate.ticks(1) * SNAP_PERCENT => rate,
+        _ if median * FAST_ABOVE < Ticks::from(VIDEO_TIMESCALE) => FAST_RATE,
+        _ => SLOW_RATE,
+    }
+}
+
+/// The colour description of a picture (ITU-T H.273 code points).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Colour {
+    /// `ColourPrimaries`.
+    pub primaries: u8,
+    /// `TransferCharacteristics`.
+    pub transfer: u8,
+    /// `MatrixCoefficients`.
+    pub matrix: u8,
+    /// Samples use the full range of values.
+    pub full_range: bool,
+}
+
+impl Colour {
+    /// H.273: the value that says nothing.
+    pub(super) const UNSPECIFIED: u8 = 2;
+
+    /// Fills what the source leaves unsaid with what players assume for its size: BT.709 from 720 lines on, else BT.601. Left
+    /// unsaid, each rung would be shown with the assumption for *its* size and colours would change with the rung.
+    #[must_use]
+    pub(super) fn or_assumed(self, width: u32, height: u32) -> Self {
+        let assumed = if width.min(height) >= 720 { 1 } else { 6 };
+        let fill = |value: u8| if value == Self::UNSPECIFIED || value == 0 { assumed } else { value };
+        Self { primaries: fill(self.primaries), transfer: fill(self.transfer), matrix: fill(self.matrix), ..self }
+    }
+}
+
+/// The sample aspect ratio that keeps the display aspect ratio of a `from` picture with samples of `sar` when scaled to `to`.
+#[must_use]
+pub(super) fn scaled_sar(sar: (u32, u32), from: (u32, u32), to: (u32, u32)) -> (u32, u32) {
+    let (sar_w, sar_h) = if sar.0 == 0 || sar.1 == 0 { (1, 1) } else { sar };
+    let mut num = u128::from(sar_w) * u128::from(from.0) * u128::from(to.1);
+    let mut den = u128::from(sar_h) * u128::from(from.1) * u128::from(to.0);
+    let divisor = gcd(num, den).max(1);
+    (num, den) = (num / divisor, den / divisor);
+    // H.264 has 16 bits for each (E.2.1); halving keeps the ratio to better than a pixel.
+    while num > u128::from(u16::MAX) || den > u128::from(u16::MAX) {
+        (num, den) = (num.div_ceil(2), den.div_ceil(2));
+    }
+    match (u32::try_from(num), u32::try_from(den)) {
+        (Ok(num), Ok(den)) if num > 0 && den > 0 => (num, den),
+        _ => (1, 1),
+    }
+}
+
+/// The greatest common divisor.
+#[must_use]
+pub(crate) fn gcd(a: u128, b: u128) -> u128 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// Frames that rate control looks ahead for a GOP of `frames`: all of them, so that a GOP's bits are spent as if the encoder had
+/// never been restarted, as far as the pictures fit [`LOOKAHEAD_BYTES_MAX`].
+#[must_use]
+pub(super) fn lookahead(frames: usize, width: u32, height: u32) -> usize {
+    let picture = (u64::from(width) * u64::from(height) * 3 / 2).max(1);
+    let fits = usize::try_from(LOOKAHEAD_BYTES_MAX / picture).unwrap_or(LOOKAHEAD_FRAMES_MAX);
+    frames.min(fits).clamp(LOOKAHEAD_FRAMES_MIN, LOOKAHEAD_FRAMES_MAX)
+}
+
+/// ITU-T H.264, table A-1: level, macroblocks a second, macroblocks a picture, kbit/s (High profile: 1.25 times the Baseline value).
+const LEVELS: [(&str, u64, u64, u64); 17] = [
+    ("1.0", 1_485, 99, 80),
+    ("1.1", 3_000, 396, 240),
+    ("1.2", 6_000, 396, 480),
+    ("1.3", 11_880, 396, 960),
+    ("2.0", 11_880, 396, 2_500),
+    ("2.1", 19_800, 792, 5_000),
+    ("2.2", 20_250, 1_620, 5_000),
+    ("3.0", 40_500, 1_620, 12_500),
+    ("3.1", 108_000, 3_600, 17_500),
+    ("3.2", 216_000, 5_120, 25_000),
+    ("4.0", 245_760, 8_192, 25_000),
+    ("4.1", 245_760, 8_192, 62_500),
+    ("4.2", 522_240, 8_704, 62_500),
+    ("5.0", 589_824, 22_080, 168_750),
+    ("5.1", 983_040, 36_864, 300_000),
+    ("5.2", 2_073_600, 36_864, 300_000),
+    ("6.0", 4_177_920, 139_264, 300_000),
+];
+
+/// The lowest level that holds the rendition at `rate`. Width and height alone are limited to √(8 × picture) macroblocks (A.3.1).
+#[must_use]
+pub(super) fn level(rendition: &Rendition, rate: FrameRate) -> &'static str {
+    let (w, h) = (u64::from(rendition.width.div_ceil(16)), u64::from(rendition.height.div_ceil(16)));
+    let picture = w * h;
+    let per_second = (picture * u64::from(rate.num)).div_ceil(u64::from(rate.den.max(1)));
+    let kbits = u64::from(rendition.max_rate() / 1000);
+    LEVELS
+        .iter()
+        .find(|(_, mbps, fs, br)| {
+            per_second <= *mbps && picture <= *fs && kbits <= *br && w * w <= 8 * fs && h * h <= 8 * fs
+        })
+        .map_or("6.2", |(name, ..)| name)
+}
+
+/// The options for libx264, by the names FFmpeg gives them.
+#[must_use]
+pub(super) fn x264_options(
+    rendition: &Rendition,
+    rate: FrameRate,
+    frames: usize,
+    preset: Preset,
+    threads: usize,
+) -> Vec<(&'static str, String)> {
+    // A buffer of up to a second keeps the peak across the border of two GOPs, each of which starts with its own full buffer.
+    let buffer = rendition.bit_rate;
+    vec![
+        ("preset", preset.name().to_owned()),
+        ("b", rendition.bit_rate.to_string()),
+        ("maxrate", rendition.max_rate().to_string()),
+        ("bufsize", buffer.to_string()),
+        ("bf", B_FRAMES.to_string()),
+        ("b-pyramid", "none".to_owned()),
+        // One IDR at the start and never another: no scene cut, and a GOP length that no chunk has.
+        ("sc_threshold", "0".to_owned()),
+        ("g", i32::MAX.to_string()),
+        ("rc-lookahead", lookahead(frames, rendition.width, rendition.height).to_string()),
+        ("level", level(rendition, rate).to_owned()),
+        ("threads", threads.to_string()),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use media::ladder::Profile;
+
+    fn rate(num: u32, den: u32) -> FrameRate {
+        FrameRate { num, den }
+    }
+
+    #[test]
+    fn a_lost_frame_does_not_change_the_rate() {
+        let mut times: Vec<Ticks> = (0..=60).map(|n| rate(30_000, 1001).ticks(n)).collect();
+        times.remove(17);
+        assert_eq!(nominal_rate(None, &times), rate(30_000, 1001));
+        times.remove(30);
+        assert_eq!(nominal_rate(None, &times), rate(30_000, 1001));
+        assert_eq!(nominal_rate(Some(rate(12, 1)), &times), rate(12, 1));
+    }
+
+    #[test]
+    fn a_truly_variable_rate_is_one_of_two() {
+        let slow: Vec<Ticks> = (0..50).map(|n| n * 3300 + (n % 3) * 200 + n * 170).collect();
+        assert_eq!(nominal_rate(None, &slow), SLOW_RATE);
+        assert_eq!(nominal_rate(None, &[0, 700, 1400, 2100]), FAST_RATE);
+        assert_eq!(nominal_rate(None, &[0]), SLOW_RATE);
+        assert_eq!(nominal_rate(None, &[]), SLOW_RATE);
+    }
+
+    #[test]
+    fn sample_aspect_ratio_keeps_the_display_aspect_ratio() {
+        assert_eq!(scaled_sar((1, 1), (1280, 720), (1280, 720)), (1, 1));
+        assert_eq!(scaled_sar((1, 1), (1280, 720), (852, 480)), (640, 639));
+        assert_eq!(scaled_sar((0, 1), (1280, 720), (640, 360)), (1, 1));
+        assert_eq!(scaled_sar((64, 45), (720, 576), (450, 360)), (64, 45));
+        let (num, den) = scaled_sar((65_521, 65_519), (4095, 2159), (640, 338));
+        let want = 65_521.0 / 65_519.0 * 4095.0 / 2159.0 * 338.0 / 640.0;
+        assert!((f64::from(num) / f64::from(den) / want - 1.0).abs() < 1e-3);
+    }
+
+    #[test]
+    fn levels_of_the_usual_rungs() {
+        let level_of = |p: Profile, w, h, r: FrameRate| level(&p.renditions(w, h, Some(r))[0], r);
+        assert_eq!(level_of(Profile::P360, 640, 360, rate(30, 1)), "3.0");
+        assert_eq!(level_of(Profile::P720, 1280, 720, rate(30, 1)), "3.1");
+        assert_eq!(level_of(Profile::P720, 720, 1280, rate(60, 1)), "3.2");
+        assert_eq!(level_of(Profile::P1080, 1920, 1080, rate(30, 1)), "4.0");
+        assert_eq!(level_of(Profile::P1080, 1920, 1080, rate(60, 1)), "4.2");
+        assert_eq!(level_of(Profile::P2160, 3840, 2160, rate(60, 1)), "5.2");
+    }
+
+    #[test]
+    fn lookahead_is_bounded_by_frames_and_by_memory() {
+        assert_eq!(lookahead(60, 1280, 720), 60);
+        assert_eq!(lookahead(5000, 640, 360), 250);
+        assert_eq!(lookahead(1, 640, 360), 10);
+        assert!(lookahead(240, 3840, 2160) < 80);
+    }
+
+    #[test]
+    fn unsaid_colours_are_the_same_on_every_rung() {
+        let none = Colour { primaries: 2, transfer: 2, matrix: 2, full_range: false };
+        assert_eq!(none.or_assumed(1280, 720).matrix, 1);
+        assert_eq!(none.or_assumed(640, 360).matrix, 6);
+        let hdr = Colour { primaries: 9, transfer: 16, matrix: 9, full_range: false };
+        assert_eq!(hdr.or_assumed(640, 360), hdr);
+    }
+}
