@@ -85,9 +85,9 @@ impl Value {
     #[must_use]
     pub fn properties(&self) -> Option<&Properties> {
         match self {
-            Value::Object(properties) | Value::EcmaArray(properties) | Value::TypedObject { properties, .. } => {
-                Some(properties)
-            }
+            Value::Object(properties)
+            | Value::EcmaArray(properties)
+            | Value::TypedObject { properties, .. } => Some(properties),
             _ => None,
         }
     }
@@ -181,7 +181,9 @@ impl Decoder<'_> {
     }
 
     fn text(&mut self, length: usize) -> Result<String, Error> {
-        let Some((text, rest)) = self.rest.split_at_checked(length) else { return Err(self.fault(Fault::Truncated)) };
+        let Some((text, rest)) = self.rest.split_at_checked(length) else {
+            return Err(self.fault(Fault::Truncated));
+        };
         self.rest = rest;
         Ok(String::from_utf8_lossy(text).into_owned())
     }
@@ -236,7 +238,11 @@ impl Decoder<'_> {
             }
             other => {
                 self.rest = at_marker;
-                return Err(self.fault(if other == marker::AVM_PLUS { Fault::Amf3 } else { Fault::Marker(other) }));
+                return Err(self.fault(if other == marker::AVM_PLUS {
+                    Fault::Amf3
+                } else {
+                    Fault::Marker(other)
+                }));
             }
         };
         Ok(value)
@@ -247,7 +253,8 @@ impl Decoder<'_> {
     fn properties(&mut self, depth: usize, announced: Option<u32>) -> Result<Properties, Error> {
         let mut properties = Properties::new();
         loop {
-            let all_there = announced.is_some_and(|count| usize::try_from(count).is_ok_and(|count| count <= properties.len()));
+            let all_there = announced
+                .is_some_and(|count| usize::try_from(count).is_ok_and(|count| count <= properties.len()));
             if self.rest.is_empty() && all_there {
                 return Ok(properties);
             }

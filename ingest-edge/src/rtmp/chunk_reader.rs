@@ -156,7 +156,8 @@ impl ChunkReader {
             1 => 64 + u32::from(rest.try_get_u16_le().ok()?),
             id => u32::from(id),
         };
-        let mut header = Header { csid, format, field: None, length_type: None, stream_id: None, not_repeated: false };
+        let mut header =
+            Header { csid, format, field: None, length_type: None, stream_id: None, not_repeated: false };
         if format < 3 {
             let mut field = get_u24(&mut rest)?;
             if format < 2 {
@@ -240,7 +241,9 @@ impl ChunkReader {
             if self.buffered + taken > self.max_buffered_bytes {
                 return Err(self.error(ErrorKind::BufferedTooMuch { limit: self.max_buffered_bytes }));
             }
-            if let Some(unfinished) = self.streams.get_mut(&csid).and_then(|stream| stream.unfinished.as_mut()) {
+            if let Some(unfinished) =
+                self.streams.get_mut(&csid).and_then(|stream| stream.unfinished.as_mut())
+            {
                 unfinished.extend_from_slice(piece);
             }
             self.buffered += taken;
@@ -321,7 +324,8 @@ impl ChunkStream {
             self.field = field;
             self.extended = extended;
         }
-        self.timestamp = if header.format == 0 { self.field } else { self.timestamp.wrapping_add(self.field) };
+        self.timestamp =
+            if header.format == 0 { self.field } else { self.timestamp.wrapping_add(self.field) };
     }
 
     /// Inside a message, a header may only say again what the message's first one said.

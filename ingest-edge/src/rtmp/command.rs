@@ -136,7 +136,8 @@ fn info(level: StatusLevel, code: &str, description: &str) -> Value {
 /// Connect accepted. Whatever encoding the client asked for, the server speaks AMF0. No `fourCcList`: codecs beyond
 /// the original ones are not announced until they are supported.
 pub(crate) fn connect_accepted(transaction: f64) -> Outgoing {
-    let server = object([("fmsVer", text(SERVER_VERSION)), ("capabilities", Value::Number(SERVER_CAPABILITIES))]);
+    let server =
+        object([("fmsVer", text(SERVER_VERSION)), ("capabilities", Value::Number(SERVER_CAPABILITIES))]);
     let info = object([
         ("level", text(StatusLevel::Status.as_str())),
         ("code", text("NetConnection.Connect.Success")),

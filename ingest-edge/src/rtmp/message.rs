@@ -105,7 +105,12 @@ impl Outgoing {
 
     /// A command: `values` begin with its name and transaction id.
     pub(crate) fn command(stream_id: u32, values: &[Value]) -> Self {
-        Self { channel: Channel::Command, type_id: type_id::COMMAND_AMF0, stream_id, payload: amf0::encode(values) }
+        Self {
+            channel: Channel::Command,
+            type_id: type_id::COMMAND_AMF0,
+            stream_id,
+            payload: amf0::encode(values),
+        }
     }
 }
 

@@ -36,9 +36,9 @@ impl Metadata {
         values.next_if(|value| value.as_str() == Some("@setDataFrame"));
         values.next_if(|value| value.as_str() == Some("onMetaData"))?;
         let fields = match values.next()? {
-            Value::Object(properties) | Value::EcmaArray(properties) | Value::TypedObject { properties, .. } => {
-                properties
-            }
+            Value::Object(properties)
+            | Value::EcmaArray(properties)
+            | Value::TypedObject { properties, .. } => properties,
             _ => return None,
         };
         Some(Self::from_fields(fields))

@@ -54,6 +54,8 @@ mod metadata;
 mod publish_name;
 mod session;
 
+#[cfg(test)]
+mod tests;
 
 pub use amf0::{Error as Amf0Error, Fault as Amf0Fault, Properties as Amf0Properties, Value as Amf0Value};
 pub use command::{PublishKind, StatusLevel};

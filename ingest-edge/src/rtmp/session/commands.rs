@@ -62,8 +62,9 @@ impl Session {
     fn connect(&mut self, transaction: f64, app: Option<&str>, client: String) {
         if app.map(|app| app.trim_end_matches('/')) != Some(APP) {
             let url = &self.config.public_url;
-            let description =
-                format!("Wrong server URL. Use {url} as the server and put the stream key in the stream key field.");
+            let description = format!(
+                "Wrong server URL. Use {url} as the server and put the stream key in the stream key field."
+            );
             self.reject_connect(transaction, &description);
             return;
         }
@@ -138,7 +139,9 @@ impl Session {
 
     fn delete_stream(&mut self, id: Option<f64>) {
         // Ids are ours: comparing beats converting an arbitrary double.
-        let Some(position) = self.streams.iter().position(|&stream| Some(f64::from(stream)) == id) else { return };
+        let Some(position) = self.streams.iter().position(|&stream| Some(f64::from(stream)) == id) else {
+            return;
+        };
         let stream = self.streams.swap_remove(position);
         self.unpublish(Some(stream));
     }

@@ -70,7 +70,12 @@ impl Clocks {
     }
 
     /// Deadlines that input does not put off, checked with input too: a peer that drips bytes must not outrun the timer.
-    pub(super) fn check_setup(&self, now: Duration, limits: &Limits, waiting: Waiting) -> Result<(), ErrorKind> {
+    pub(super) fn check_setup(
+        &self,
+        now: Duration,
+        limits: &Limits,
+        waiting: Waiting,
+    ) -> Result<(), ErrorKind> {
         let wait = match waiting {
             Waiting::Handshake => Wait::Handshake,
             Waiting::Publish => Wait::Publish,
@@ -96,7 +101,9 @@ impl Session {
             return Ok(());
         }
         match waiting {
-            Waiting::Handshake | Waiting::Publish => self.clocks.check_setup(now, &self.config.limits, waiting),
+            Waiting::Handshake | Waiting::Publish => {
+                self.clocks.check_setup(now, &self.config.limits, waiting)
+            }
             Waiting::Decision => {
                 self.end_undecided();
                 Ok(())

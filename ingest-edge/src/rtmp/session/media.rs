@@ -18,14 +18,18 @@ impl Session {
     pub(super) fn media(&mut self, message: Message) -> Result<(), ErrorKind> {
         let publishing = match self.publish {
             Publish::None => false,
-            Publish::Undecided { stream_id, .. } | Publish::Live { stream_id } => stream_id == message.stream_id,
+            Publish::Undecided { stream_id, .. } | Publish::Live { stream_id } => {
+                stream_id == message.stream_id
+            }
         };
         if !publishing {
             self.ignore(message.type_id, "media outside a publish");
             return Ok(());
         }
         match message.type_id {
-            type_id::AGGREGATE => aggregate::split(&message)?.into_iter().try_for_each(|part| self.one_medium(part)),
+            type_id::AGGREGATE => {
+                aggregate::split(&message)?.into_iter().try_for_each(|part| self.one_medium(part))
+            }
             _ => self.one_medium(message),
         }
     }

@@ -100,7 +100,10 @@ impl Session {
         if matches!(self.phase, Phase::Closing) {
             return Ok(());
         }
-        let handled = self.clocks.check_setup(now, &self.config.limits, self.waiting()).map_err(|kind| self.error(kind));
+        let handled = self
+            .clocks
+            .check_setup(now, &self.config.limits, self.waiting())
+            .map_err(|kind| self.error(kind));
         let handled = handled.and_then(|()| self.read(now, bytes));
         if handled.is_err() {
             self.close();
@@ -189,7 +192,12 @@ impl Session {
     ///
     /// # Errors
     /// [`NotPending`] when nothing is being published.
-    pub fn notify_status(&mut self, level: StatusLevel, code: &str, description: &str) -> Result<(), NotPending> {
+    pub fn notify_status(
+        &mut self,
+        level: StatusLevel,
+        code: &str,
+        description: &str,
+    ) -> Result<(), NotPending> {
         let Publish::Live { stream_id } = self.publish else { return Err(NotPending) };
         self.send(&command::on_status(stream_id, level, code, description));
         Ok(())
@@ -242,9 +250,11 @@ impl Session {
                     length: message.payload.len(),
                 }),
             },
-            type_id::AUDIO | type_id::VIDEO | type_id::AGGREGATE | type_id::DATA_AMF0 | type_id::DATA_AMF3 => {
-                self.media(message)
-            }
+            type_id::AUDIO
+            | type_id::VIDEO
+            | type_id::AGGREGATE
+            | type_id::DATA_AMF0
+            | type_id::DATA_AMF3 => self.media(message),
             type_id::COMMAND_AMF0 => self.command(&message, false),
             type_id::COMMAND_AMF3 => self.command(&message, true),
             _ => {
@@ -256,7 +266,8 @@ impl Session {
 
     /// Acknowledges the total received at every half window (§5.4.3), so that a peer that keeps to it never stalls.
     fn acknowledge(&mut self) {
-        if self.received - self.acknowledged < self.window.div_ceil(2) || matches!(self.phase, Phase::Closing) {
+        if self.received - self.acknowledged < self.window.div_ceil(2) || matches!(self.phase, Phase::Closing)
+        {
             return;
         }
         self.acknowledged = self.received;
