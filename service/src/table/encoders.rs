@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
 use media::{id::EncoderId, time::WallTime};
 
-use super::{PK, SK, TTL, Table, TableError, fail, lives::update, n, s};
+use super::{PK, Row, SK, TTL, Table, TableError, fail, lives::update, n, s};
 
 /// Rows of encoders that have fallen silent are kept this long, in seconds: bindings on them must still be moved and uncounted.
 const KEPT_SECONDS: u64 = 3600;
@@ -61,6 +61,14 @@ impl Table {
         delete.send().await.map(|_| ()).map_err(|error| fail("forget encoder", &error))
     }
 
+    /// One encoder, alive or not; `None` when it has no row (any more).
+    ///
+    /// # Errors
+    /// When the table could not be read.
+    pub async fn encoder(&self, id: &EncoderId) -> Result<Option<Encoder>, TableError> {
+        Ok(self.get("ENCODERS", id.as_str()).await?.map(|row| read_encoder(&row)).transpose()?.flatten())
+    }
+
     /// Every encoder that has a row, alive or not.
     ///
     /// # Errors
@@ -68,16 +76,7 @@ impl Table {
     pub async fn encoders(&self) -> Result<Vec<Encoder>, TableError> {
         let mut encoders = Vec::new();
         for row in self.query("ENCODERS", "", None, ENCODERS_MAX).await? {
-            // A row that only uncounting has left behind has no address: nobody lives there.
-            let Some(address) = row.parsed::<String>("address")? else { continue };
-            encoders.push(Encoder {
-                id: row.required(SK)?,
-                address,
-                capacity: row.required("capacity")?,
-                draining: row.flag("draining"),
-                seen: WallTime(row.required("seen")?),
-                bound: row.parsed("bound")?.unwrap_or(0),
-            });
+            encoders.extend(read_encoder(&row)?);
         }
         Ok(encoders)
     }
@@ -114,4 +113,17 @@ impl Table {
                 .expression_attribute_values(":less", n(-1)),
         )
     }
+}
+
+/// An encoder's row; `None` for one that only uncounting has left behind: it has no address, nobody lives there.
+fn read_encoder(row: &Row) -> Result<Option<Encoder>, TableError> {
+    let Some(address) = row.parsed::<String>("address")? else { return Ok(None) };
+    Ok(Some(Encoder {
+        id: row.required(SK)?,
+        address,
+        capacity: row.required("capacity")?,
+        draining: row.flag("draining"),
+        seen: WallTime(row.required("seen")?),
+        bound: row.parsed("bound")?.unwrap_or(0),
+    }))
 }
