@@ -84,3 +84,9 @@ test('a manifest of another broadcast is not taken', () => {
   assert.equal(checkManifest('<html>', b), 'invalid');
   assert.equal(checkManifest(mpd(a), null), 'ok');
 });
+
+test('a manifest with a track that has no segment yet is not taken', () => {
+  assert.equal(checkManifest('<MPD><SegmentTimeline><S t="0" d="1"/></SegmentTimeline><SegmentTimeline>\n</SegmentTimeline></MPD>', null), 'empty');
+  assert.equal(checkManifest('<MPD><SegmentTimeline/></MPD>', null), 'empty');
+  assert.equal(checkManifest('<MPD><SegmentTimeline><S t="0" d="1"/></SegmentTimeline></MPD>', null), 'ok');
+});
