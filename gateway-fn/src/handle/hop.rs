@@ -1,0 +1,107 @@
+//! The private hop: one signed POST to an encoder, bounded in time and size, over connections that are kept.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode, Uri, header::CONTENT_TYPE, uri::Scheme};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::{
+    client::legacy::{Client, Error, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use media::wire::{ENCODER_PATH, EncoderReply, EncoderRequest};
+use service::{clock, config::Secret, sign};
+
+/// Time to open a connection inside the network: a host that is there answers in a millisecond, one that has vanished never does.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(300);
+/// Time for an answer, connection included. An encoder answers when it has noted the event, before any transcoding.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// Tries on the same encoder when a connection breaks: a kept connection may have died while the function was frozen.
+const CONNECTION_TRIES: u32 = 2;
+/// Connections kept per encoder: one process handles one event at a time, and an end may run beside an open.
+const IDLE_PER_ENCODER: usize = 2;
+/// How long an unused connection is kept: several GOPs.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest answer read, in bytes: some verdicts of a sentence each.
+const ANSWER_MAX: usize = 64 * 1024;
+
+/// Why an encoder did not answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum HopError {
+    #[error("the encoder's address can't be used")]
+    Address(#[from] http::Error),
+    #[error("the request can't be spelled")]
+    Spelling(#[source] serde_json::Error),
+    #[error("no answer in {} ms", ANSWER_TIMEOUT.as_millis())]
+    Silent,
+    #[error("the connection failed")]
+    Connection(#[from] Error),
+    #[error("status {0}")]
+    Status(StatusCode),
+    #[error("the answer was cut off or too long: {0}")]
+    Body(String),
+    #[error("the answer can't be read")]
+    Answer(#[source] serde_json::Error),
+}
+
+/// The client of all encoders.
+#[derive(Debug)]
+pub(super) struct Hop {
+    client: Client<HttpConnector, Full<Bytes>>,
+    secret: Secret,
+}
+
+impl Hop {
+    pub(super) fn new(secret: Secret) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        connector.set_nodelay(true);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(IDLE_PER_ENCODER)
+            .build(connector);
+        Self { client, secret }
+    }
+
+    /// Tells the encoder at `address` (`host:port`).
+    pub(super) async fn post(
+        &self,
+        address: &str,
+        request: &EncoderRequest,
+    ) -> Result<EncoderReply, HopError> {
+        tokio::time::timeout(ANSWER_TIMEOUT, async {
+            let mut tries = 0;
+            loop {
+                tries += 1;
+                match self.try_post(address, request).await {
+                    // Telling twice is harmless; a refused connection stays refused.
+                    Err(HopError::Connection(error)) if !error.is_connect() && tries < CONNECTION_TRIES => {}
+                    result => return result,
+                }
+            }
+        })
+        .await
+        .unwrap_or(Err(HopError::Silent))
+    }
+
+    async fn try_post(&self, address: &str, request: &EncoderRequest) -> Result<EncoderReply, HopError> {
+        let uri =
+            Uri::builder().scheme(Scheme::HTTP).authority(address).path_and_query(ENCODER_PATH).build()?;
+        let body = serde_json::to_vec(request).map_err(HopError::Spelling)?;
+        let signature = sign::sign(&self.secret, clock::now(), ENCODER_PATH, &body);
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(uri)
+            .header(CONTENT_TYPE, "application/json")
+            .header(sign::HEADER, signature)
+            .body(Full::new(Bytes::from(body)))?;
+        let reply = self.client.request(request).await?;
+        if reply.status() != StatusCode::OK {
+            return Err(HopError::Status(reply.status()));
+        }
+        let body = Limited::new(reply.into_body(), ANSWER_MAX).collect().await;
+        let body = body.map_err(|error| HopError::Body(error.to_string()))?.to_bytes();
+        serde_json::from_slice(&body).map_err(HopError::Answer)
+    }
+}

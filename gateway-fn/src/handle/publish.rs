@@ -1,0 +1,81 @@
+//! `start`, `chunk` and `close`. A chunk of the steady state costs one read (of the broadcast's state and publish, so that a ghost is
+//! stopped at its next chunk), no write, and one POST on a kept connection.
+
+use media::wire::{ChunkReply, ChunkStored, Close, CloseReply, EncoderEvent, Start, StartReply};
+use service::{clock, table::Closed};
+
+use super::{Failure, Gateway, Tries, tell::Told};
+use crate::decide::{
+    ChunkDecision, CloseDecision, StartDecision,
+    publish::{chunk, close, ended, start},
+    tell::judge,
+};
+
+impl Gateway {
+    /// Answers a `start`: the first to ask fixes the availability start, all others read it.
+    pub(super) async fn start(&self, request: &Start) -> Result<StartReply, Failure> {
+        let mut tries = Tries::of("start");
+        loop {
+            let broadcast = self.table.broadcast(&request.broadcast).await?;
+            match start(broadcast.as_ref(), request.publish) {
+                StartDecision::Started(availability_start) => {
+                    return Ok(StartReply::Started { availability_start });
+                }
+                StartDecision::Stop(verdict) => return Ok(StartReply::Stop(verdict)),
+                StartDecision::Fix => {
+                    match self.table.fix_availability_start(&request.broadcast, request.first_frame).await {
+                        Ok(()) => return Ok(StartReply::Started { availability_start: request.first_frame }),
+                        Err(error) => tries.after(error).await?,
+                    }
+                }
+            }
+        }
+    }
+
+    /// Answers a `chunk`.
+    pub(super) async fn chunk(&self, request: &ChunkStored) -> Result<ChunkReply, Failure> {
+        let broadcast = self.table.broadcast(&request.broadcast).await?;
+        if let ChunkDecision::Stop(verdict) = chunk(broadcast.as_ref(), request.pos.publish) {
+            return Ok(ChunkReply::Stop(verdict));
+        }
+        let told = self.tell(&request.live, &request.broadcast, EncoderEvent::Chunk(request.pos)).await?;
+        Ok(match told {
+            Told::Accepted(verdicts) => match judge(verdicts) {
+                Ok(warnings) => ChunkReply::Accepted { warnings },
+                Err(fatal) => ChunkReply::Stop(fatal),
+            },
+            Told::Over => ChunkReply::Stop(ended()),
+            Told::Nobody(reason) => ChunkReply::Retry { reason: reason.to_owned() },
+        })
+    }
+
+    /// Answers a `close`.
+    pub(super) async fn close(&self, request: &Close) -> Result<CloseReply, Failure> {
+        let mut tries = Tries::of("close");
+        loop {
+            let broadcast = self.table.broadcast(&request.broadcast).await?;
+            match close(broadcast.as_ref(), request) {
+                CloseDecision::Nothing => return Ok(CloseReply::Closed),
+                CloseDecision::Tell => break,
+                CloseDecision::NoteAndTell => {
+                    let closed = Closed {
+                        publish: request.publish,
+                        chunks: request.chunks,
+                        reason: request.reason,
+                        at: clock::now(),
+                    };
+                    match self.table.note_closed(&request.broadcast, closed).await {
+                        Ok(()) => break,
+                        Err(error) => tries.after(error).await?,
+                    }
+                }
+            }
+        }
+        let what =
+            EncoderEvent::Close { publish: request.publish, chunks: request.chunks, reason: request.reason };
+        Ok(match self.tell(&request.live, &request.broadcast, what).await? {
+            Told::Accepted(_) | Told::Over => CloseReply::Closed,
+            Told::Nobody(reason) => CloseReply::Retry { reason: reason.to_owned() },
+        })
+    }
+}
