@@ -1,0 +1,187 @@
+//! From a publisher's timestamps to presentation time.
+//!
+//! RTMP stamps are milliseconds in 32 bits that wrap, jitter and sometimes jump. [`Clock`] undoes wrap-around and jumps, in this one place,
+//! and gives milliseconds in 64 bits. A [`Line`] ties those to presentation time. [`video`] and [`audio`] then find exact positions near
+//! the line: pictures on the grid of their frame rate, sound by counting samples.
+
+pub mod audio;
+pub mod video;
+
+use crate::time::{Ticks, VIDEO_TIMESCALE, WallTime};
+
+/// A publisher's time in milliseconds, unwrapped and without jumps.
+pub type Millis = i64;
+
+/// A stamp further than this after the one before it, in ms, is a jump of the publisher's clock and not a pause: a publisher that is
+/// silent for so long is about to be dropped as idle.
+pub const JUMP_FORWARD_MS: i64 = 10_000;
+/// A stamp further than this before the one before it, in ms, is a jump and not jitter: encoders' queues reorder by a few frames only.
+pub const JUMP_BACK_MS: i64 = 500;
+
+/// Ticks of [`VIDEO_TIMESCALE`] in one millisecond.
+pub const TICKS_PER_MS: Ticks = 90;
+
+/// Which track a stamp is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Track {
+    /// Pictures (their decode times).
+    Video,
+    /// Sound.
+    Audio,
+}
+
+/// A stamp, unwrapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// The publisher's time.
+    pub ms: Millis,
+    /// The publisher's clock jumped here; `ms` goes on by the time that passed on arrival.
+    pub jumped: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Last {
+    raw: u32,
+    ms: Millis,
+    arrival: WallTime,
+}
+
+/// Unwraps stamps. Both tracks of a publish share its clock.
+#[derive(Debug, Default)]
+pub struct Clock {
+    video: Option<Last>,
+    audio: Option<Last>,
+}
+
+impl Clock {
+    /// Unwraps the next stamp of a track.
+    ///
+    /// Within a track the result never goes back by more than [`JUMP_BACK_MS`] nor forward by more than [`JUMP_FORWARD_MS`] or the time that
+    /// passed on arrival. A stamp that would is taken to follow the other track, if that has jumped there already, or else to have
+    /// come as much later than its predecessor as it arrived later.
+    pub fn stamp(&mut self, track: Track, raw: u32, arrival: WallTime) -> Stamp {
+        let (own, other) = match track {
+            Track::Video => (self.video, self.audio),
+            Track::Audio => (self.audio, self.video),
+        };
+        let near =
+            |last: Last, ms: Millis| (last.ms - JUMP_BACK_MS..=last.ms + JUMP_FORWARD_MS).contains(&ms);
+        let after = |last: Last| last.ms.saturating_add(distance(last.raw, raw));
+        let by_own = own.map(|own| (own, after(own)));
+        let by_other = other.map(|other| (other, after(other))).filter(|(other, ms)| {
+            // The other track may be ahead of this one as well as behind it.
+            (other.ms - JUMP_FORWARD_MS..=other.ms + JUMP_FORWARD_MS).contains(ms)
+        });
+        let (ms, jumped) = match (by_own, by_other) {
+            (Some((own, ms)), _) if near(own, ms) => (ms, false),
+            (Some((own, _)), Some((_, ms))) if near(own, ms) => (ms, false),
+            (Some((own, _)), _) => (own.ms.saturating_add(elapsed_ms(own.arrival, arrival)), true),
+            (None, Some((_, ms))) => (ms, false),
+            (None, None) => match other {
+                Some(other) => (other.ms.saturating_add(elapsed_ms(other.arrival, arrival)), true),
+                None => (Millis::from(raw), false),
+            },
+        };
+        let last = Some(Last { raw, ms, arrival });
+        match track {
+            Track::Video => self.video = last,
+            Track::Audio => self.audio = last,
+        }
+        Stamp { ms, jumped }
+    }
+}
+
+/// From one stamp to another the shorter way round, in ms.
+fn distance(from: u32, to: u32) -> i64 {
+    i64::from(to.wrapping_sub(from).cast_signed())
+}
+
+/// Time between arrivals in ms, at least 1.
+fn elapsed_ms(from: WallTime, to: WallTime) -> i64 {
+    (to.micros_since(from) / 1000).max(1)
+}
+
+/// Where a publisher's time lies on the presentation timeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Line {
+    /// At this time of the publisher…
+    pub ms: Millis,
+    /// …presentation time is this, in 1/90 000 s.
+    pub ticks: Ticks,
+}
+
+impl Line {
+    /// Presentation time of `ms`, in 1/90 000 s.
+    #[must_use]
+    pub fn at(self, ms: Millis) -> Ticks {
+        ms.saturating_sub(self.ms).saturating_mul(TICKS_PER_MS).saturating_add(self.ticks)
+    }
+    /// The line moved by so many ticks.
+    #[must_use]
+    pub fn shifted(self, by: Ticks) -> Self {
+        Self { ticks: self.ticks.saturating_add(by), ..self }
+    }
+}
+
+/// A span of wall-clock time in ticks of 1/90 000 s, rounded to nearest.
+#[must_use]
+pub fn wall_ticks(from: WallTime, to: WallTime) -> Ticks {
+    crate::time::rescale(to.micros_since(from), 1_000_000, VIDEO_TIMESCALE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: i64) -> WallTime {
+        WallTime(1_700_000_000_000_000 + ms * 1000)
+    }
+
+    #[test]
+    fn wrap_around_is_undone_once() {
+        let mut clock = Clock::default();
+        let mut raw = u32::MAX - 100;
+        let first = clock.stamp(Track::Video, raw, at(0)).ms;
+        for n in 1..100 {
+            raw = raw.wrapping_add(40);
+            let video = clock.stamp(Track::Video, raw, at(n * 40));
+            let audio = clock.stamp(Track::Audio, raw.wrapping_sub(15), at(n * 40));
+            assert_eq!(video, Stamp { ms: first + n * 40, jumped: false });
+            assert_eq!(audio, Stamp { ms: first + n * 40 - 15, jumped: false });
+        }
+    }
+
+    #[test]
+    fn a_jump_goes_on_by_arrival_and_the_other_track_follows() {
+        let mut clock = Clock::default();
+        clock.stamp(Track::Video, 1000, at(0));
+        clock.stamp(Track::Audio, 1010, at(10));
+        let video = clock.stamp(Track::Video, 9_000_000, at(40));
+        assert_eq!(video, Stamp { ms: 1040, jumped: true });
+        // Still on the old clock, then on the new one: neither is a jump of its own.
+        assert_eq!(clock.stamp(Track::Audio, 1033, at(41)), Stamp { ms: 1033, jumped: false });
+        assert_eq!(clock.stamp(Track::Audio, 9_000_016, at(56)), Stamp { ms: 1056, jumped: false });
+        assert_eq!(clock.stamp(Track::Video, 9_000_040, at(80)), Stamp { ms: 1080, jumped: false });
+        // And back again.
+        assert_eq!(clock.stamp(Track::Video, 0, at(120)), Stamp { ms: 1120, jumped: true });
+        assert_eq!(clock.stamp(Track::Audio, 0, at(121)), Stamp { ms: 1120, jumped: false });
+    }
+
+    #[test]
+    fn jitter_and_pauses_are_no_jumps() {
+        let mut clock = Clock::default();
+        for (raw, ms) in [(5000, 5000), (4600, 4600), (14_000, 14_000), (14_000, 14_000)] {
+            assert_eq!(clock.stamp(Track::Video, raw, at(0)), Stamp { ms, jumped: false });
+        }
+    }
+
+    #[test]
+    fn lines_are_exact() {
+        let line = Line { ms: 500, ticks: 9000 };
+        assert_eq!(line.at(500), 9000);
+        assert_eq!(line.at(499), 8910);
+        assert_eq!(line.shifted(90).at(500), 9090);
+        assert_eq!(line.at(i64::MAX), i64::MAX);
+        assert_eq!(wall_ticks(at(0), at(1000)), 90_000);
+    }
+}
