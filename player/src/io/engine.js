@@ -27,8 +27,6 @@ const SETTINGS = {
     // Get back to the manifest's delay after a stall by playing 5 % faster, inaudibly; never by a jump: 0 turns that off.
     liveCatchup: { enabled: true, maxDrift: 0, playbackRate: { min: -0.04, max: 0.05 } },
     utcSynchronization: { enabled: true, useManifestDateHeaderTimeSource: false, defaultTimingSource: CLOCK },
-    // A phone has no use for more pixels than it shows.
-    abr: { limitBitrateByPortal: true, usePixelRatioInLimitBitrateByPortal: true },
     retryAttempts: { MPD: 4, MediaSegment: 5, InitializationSegment: 5 },
     retryIntervals: { MPD: 700, MediaSegment: 700, InitializationSegment: 700 },
     // Keep what was watched for a minute: a short rewind costs no request.
@@ -252,9 +250,10 @@ export class Engine {
     on('waiting', () => meter.waiting(now(), video.paused));
     on('seeking', () => meter.seeking(now()));
     on('pause', () => meter.stopped(now()));
-    on('ended', () => {
+    // Not the element's own event: a last frame that outlasts the manifest's duration would keep it from coming.
+    player.on(events.PLAYBACK_ENDED, ({ isLast }) => {
       meter.stopped(now());
-      this.tell({ type: 'finished' });
+      if (isLast !== false) this.tell({ type: 'finished' });
     });
     player.on(events.ERROR, ({ error }) => this.#failed(error));
     player.on(events.PLAYBACK_ERROR, ({ error }) => this.#failed(error));
