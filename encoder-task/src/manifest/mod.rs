@@ -1,0 +1,96 @@
+//! The manifest: ledger → MPD (ISO 23009-1), a pure function. Same rows, same text.
+//!
+//! Invariants: nothing is named that is not in a row; a Period keeps its `@id` and, while on air, its `@start` and offsets for
+//! good, however the manifest is windowed; a dynamic manifest's times are presentation time, so `availabilityStartTime + Period@start`
+//! and what follows is when a frame reached the edge; a static manifest has its holes closed, so that a replay plays through.
+
+mod periods;
+mod write;
+
+use media::{
+    id::{BroadcastId, LiveId},
+    ledger::{Init, Row},
+    time::WallTime,
+};
+
+/// Seconds that the stable live URL reaches back: enough for a viewer to rewind half an hour, and an MPD of a few kilobytes. The
+/// broadcast's own manifest reaches back to second 0.
+pub const LIVE_WINDOW_SECONDS: u32 = 1800;
+
+/// Whether the broadcast is still being made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It is: a dynamic manifest.
+    OnAir,
+    /// It is not: a static one.
+    Over,
+}
+
+/// How far back a dynamic manifest reaches. A static one always holds everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// To the first row.
+    Full,
+    /// This many seconds before the end of the last row.
+    Window(u32),
+}
+
+/// What a manifest is made from.
+#[derive(Debug, Clone)]
+pub struct Input<'a> {
+    /// The live.
+    pub live: &'a LiveId,
+    /// The broadcast.
+    pub broadcast: &'a BroadcastId,
+    /// When presentation time 0 reached the edge.
+    pub availability_start: WallTime,
+    /// When this manifest is written.
+    pub publish_time: WallTime,
+    /// On air or over.
+    pub state: State,
+    /// How far back.
+    pub scope: Scope,
+    /// All rows of the broadcast from its first on, in order; `scope` does the cutting.
+    pub rows: &'a [Row],
+    /// All initialization segments that the rows name.
+    pub inits: &'a [Init],
+    /// What the addresses in it are relative to, if not the manifest's own: `/vod/{live}/{broadcast}/`.
+    pub base_url: Option<String>,
+}
+
+/// Why there is no manifest.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ManifestError {
+    /// No row has segments.
+    #[error("nothing has been committed yet")]
+    Empty,
+    /// A row names an initialization segment that is not among those given.
+    #[error("the initialization segment {config} of {rung} is not known")]
+    NoInit {
+        /// Which rung.
+        rung: String,
+        /// Which configuration.
+        config: String,
+    },
+    /// A row's times contradict its initialization segment's origin.
+    #[error("a period starts before the media time's origin")]
+    BeforeOrigin,
+    /// The XML could not be written.
+    #[error("the manifest can't be written as XML")]
+    Xml,
+}
+
+/// Writes the manifest of a broadcast.
+///
+/// # Errors
+/// When no row has segments, or `inits` lacks one that a row names.
+pub fn manifest(input: &Input<'_>) -> Result<String, ManifestError> {
+    let periods = periods::plan(input.rows, input.state, input.scope);
+    if periods.is_empty() {
+        return Err(ManifestError::Empty);
+    }
+    write::mpd(input, &periods)
+}
+
+#[cfg(test)]
+mod tests;

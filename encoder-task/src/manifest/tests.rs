@@ -1,0 +1,216 @@
+//! Manifests of made-up ledgers. That players take them is tested with real segments in `tests/`.
+
+use media::{
+    id::{BroadcastId, ChunkPos, ChunkSeq, Epoch, LiveId, PublishNo},
+    ledger::{Init, Object, Row, Segment, Track},
+    time::{FrameRate, Ticks, WallTime, rescale, to_media_time},
+};
+
+use super::*;
+
+fn object() -> Object {
+    Object { bytes: 1, sha256: "00".repeat(32) }
+}
+
+fn init(rung: &str, config: &str) -> Init {
+    let track = match rung {
+        "audio" => Track::Audio { sample_rate: 48_000, channels: 2 },
+        "360p" => Track::Video {
+            width: 640,
+            height: 360,
+            sar: (1, 1),
+            frame_rate: Some(FrameRate { num: 30, den: 1 }),
+        },
+        _ => Track::Video {
+            width: 852,
+            height: 480,
+            sar: (640, 639),
+            frame_rate: Some(FrameRate { num: 30_000, den: 1001 }),
+        },
+    };
+    Init {
+        rung: rung.to_owned(),
+        config: config.to_owned(),
+        codecs: if rung == "audio" { "mp4a.40.2" } else { "avc1.64001e" }.to_owned(),
+        timescale: if rung == "audio" { 48_000 } else { 90_000 },
+        bandwidth: 850_000,
+        track,
+        object: object(),
+    }
+}
+
+fn row(publish: u32, seq: u32, start: Ticks, end: Ticks, tracks: &[(&str, &str)]) -> Row {
+    Row {
+        pos: ChunkPos { publish: PublishNo::new(publish).unwrap(), seq: ChunkSeq(seq) },
+        epoch: Epoch::FIRST,
+        start,
+        end,
+        discontinuity: false,
+        source: object(),
+        segments: tracks
+            .iter()
+            .map(|(rung, config)| {
+                let timescale = if *rung == "audio" { 48_000 } else { 90_000 };
+                let at = |t| to_media_time(rescale(t, 90_000, timescale), timescale).unwrap();
+                Segment {
+                    rung: (*rung).to_owned(),
+                    config: (*config).to_owned(),
+                    time: at(start),
+                    duration: at(end) - at(start),
+                    object: object(),
+                }
+            })
+            .collect(),
+        verdict: None,
+        committed: WallTime(0),
+    }
+}
+
+const BOTH: &[(&str, &str)] = &[("480p", "a"), ("360p", "b"), ("audio", "c")];
+const LOW: &[(&str, &str)] = &[("360p", "b"), ("audio", "c")];
+
+fn write(rows: &[Row], state: State, scope: Scope) -> String {
+    let live: LiveId = "demo".parse().unwrap();
+    let broadcast = BroadcastId::new(1_700_000_000_001, [0; 10]);
+    let inits = [init("480p", "a"), init("360p", "b"), init("audio", "c")];
+    manifest(&Input {
+        live: &live,
+        broadcast: &broadcast,
+        availability_start: WallTime(1_700_000_000_250_000),
+        publish_time: WallTime(1_700_000_009_000_000),
+        state,
+        scope,
+        rows,
+        inits: &inits,
+        base_url: Some("/vod/demo/x/".to_owned()),
+    })
+    .unwrap()
+}
+
+fn gops(count: u32) -> Vec<Row> {
+    (0..count).map(|n| row(1, n, i64::from(n) * 180_000, i64::from(n + 1) * 180_000, BOTH)).collect()
+}
+
+fn parsed(text: &str) -> dash_mpd_core::MPD {
+    dash_mpd_core::parse(text).unwrap()
+}
+
+#[test]
+fn on_air() {
+    let text = write(&gops(3), State::OnAir, Scope::Full);
+    assert!(text.starts_with("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<MPD "), "{text}");
+    for wanted in [
+        r#"type="dynamic""#,
+        r#"availabilityStartTime="2023-11-14T22:13:20.250Z""#,
+        r#"minimumUpdatePeriod="PT1S""#,
+        r#"suggestedPresentationDelay="PT5.5S""#,
+        r#"maxSegmentDuration="PT2S""#,
+        r#"<BaseURL>/vod/demo/x/</BaseURL>"#,
+        r#"<Period id="1-0" start="PT0S">"#,
+        r#"par="16:9""#,
+        r#"sar="640:639""#,
+        r#"frameRate="30000/1001""#,
+        r#"initialization="$RepresentationID$/init-a.mp4""#,
+        r#"presentationTimeOffset="90000""#,
+        r#"presentationTimeOffset="48000""#,
+        r#"<S t="90000" d="180000" r="2"/>"#,
+        r#"<S t="48000" d="96000" r="2"/>"#,
+        r#"<Latency target="5500"/>"#,
+        r#"<UTCTiming schemeIdUri="urn:mpeg:dash:utc:http-iso:2014" value="/time"/>"#,
+    ] {
+        assert!(text.contains(wanted), "{wanted} is not in\n{text}");
+    }
+    assert!(!text.contains("timeShiftBufferDepth") && !text.contains("mediaPresentationDuration"));
+}
+
+#[test]
+fn over() {
+    let text = write(&gops(3), State::Over, Scope::Window(2));
+    assert!(text.contains(r#"type="static""#) && text.contains(r#"mediaPresentationDuration="PT6S""#));
+    assert!(!text.contains("minimumUpdatePeriod") && !text.contains("UTCTiming"));
+    assert!(text.contains(r#"<S t="90000" d="180000" r="2"/>"#));
+}
+
+#[test]
+fn a_window_lists_its_rows_and_keeps_the_period() {
+    let rows = gops(100);
+    let text = write(&rows, State::OnAir, Scope::Window(10));
+    assert!(text.contains(r#"timeShiftBufferDepth="PT10S""#));
+    assert!(text.contains(r#"<Period id="1-0" start="PT0S">"#));
+    assert!(text.contains(r#"presentationTimeOffset="90000""#));
+    let first = 90_000 + 95 * 180_000;
+    assert!(text.contains(&format!(r#"<S t="{first}" d="180000" r="4"/>"#)), "{text}");
+}
+
+#[test]
+fn a_hole_is_a_jump_on_air_and_closed_when_over() {
+    let mut rows = gops(2);
+    rows.push(row(2, 0, 900_000, 1_080_000, BOTH));
+    let on_air = parsed(&write(&rows, State::OnAir, Scope::Full));
+    assert_eq!(on_air.periods.len(), 1);
+    let timeline = |mpd: &dash_mpd_core::MPD, period: usize| {
+        let template = mpd.periods[period].adaptations[0].representations[0].SegmentTemplate.clone().unwrap();
+        (template.presentationTimeOffset.unwrap(), template.SegmentTimeline.unwrap().segments)
+    };
+    let segments = timeline(&on_air, 0).1;
+    assert_eq!(segments.iter().map(|s| (s.t, s.d, s.r)).collect::<Vec<_>>(), [
+        (Some(90_000), 180_000, Some(1)),
+        (Some(990_000), 180_000, None)
+    ]);
+
+    let over = parsed(&write(&rows, State::Over, Scope::Full));
+    let starts: Vec<_> = over.periods.iter().map(|p| (p.id.clone().unwrap(), p.start.unwrap())).collect();
+    assert_eq!(starts, [
+        ("1-0".to_owned(), std::time::Duration::ZERO),
+        ("2-0".to_owned(), std::time::Duration::from_secs(4))
+    ]);
+    assert_eq!(timeline(&over, 1).0, 990_000);
+    assert_eq!(over.mediaPresentationDuration, Some(std::time::Duration::from_secs(6)));
+}
+
+#[test]
+fn another_format_is_another_period() {
+    let mut rows = gops(2);
+    rows.push(row(1, 2, 360_000, 540_000, LOW));
+    rows.push(row(1, 3, 540_000, 720_000, BOTH));
+    let mpd = parsed(&write(&rows, State::OnAir, Scope::Full));
+    let seen: Vec<_> = mpd
+        .periods
+        .iter()
+        .map(|p| (p.id.clone().unwrap(), p.start.unwrap().as_secs(), p.adaptations[0].representations.len()))
+        .collect();
+    assert_eq!(seen, [("1-0".to_owned(), 0, 2), ("1-2".to_owned(), 4, 1), ("1-3".to_owned(), 6, 2)]);
+}
+
+#[test]
+fn rows_without_segments_are_holes() {
+    let mut rows = gops(3);
+    rows[1].segments.clear();
+    let over = parsed(&write(&rows, State::Over, Scope::Full));
+    assert_eq!(over.periods.len(), 2);
+    assert_eq!(over.mediaPresentationDuration, Some(std::time::Duration::from_secs(4)));
+}
+
+#[test]
+fn what_is_missing_is_said() {
+    let live: LiveId = "demo".parse().unwrap();
+    let broadcast = BroadcastId::new(1, [0; 10]);
+    let mut input = Input {
+        live: &live,
+        broadcast: &broadcast,
+        availability_start: WallTime(0),
+        publish_time: WallTime(0),
+        state: State::OnAir,
+        scope: Scope::Full,
+        rows: &[],
+        inits: &[],
+        base_url: None,
+    };
+    assert_eq!(manifest(&input), Err(ManifestError::Empty));
+    let rows = gops(1);
+    input.rows = &rows;
+    assert_eq!(
+        manifest(&input),
+        Err(ManifestError::NoInit { rung: "480p".to_owned(), config: "a".to_owned() })
+    );
+}

@@ -1,0 +1,260 @@
+//! Periods → MPD elements → text. All choices about what players are told are here, as constants with their reasons.
+
+use std::{
+    collections::HashMap,
+    fmt::Write,
+    time::{Duration, SystemTime},
+};
+
+use dash_mpd_core::{
+    AdaptationSet, AudioChannelConfiguration, BaseURL, Latency, MPD, Period, PlaybackRate, ProgramInformation,
+    Representation, Role, S, SegmentTemplate, SegmentTimeline, ServiceDescription, Title, UTCTiming,
+};
+use media::{
+    ledger::{Init, Segment, Track},
+    time::{Ticks, VIDEO_TIMESCALE, WallTime, rescale, to_media_time},
+};
+
+use super::{Input, ManifestError, Scope, State, periods::Plan};
+use crate::transcode::gcd;
+
+const NAMESPACE: &str = "urn:mpeg:dash:schema:mpd:2011";
+const PROFILE_LIVE: &str = "urn:mpeg:dash:profile:isoff-live:2011";
+/// Players set their clock by this; the CDN answers it, so that a wrong clock on a phone does not matter.
+const TIME_URL: &str = "/time";
+const TIME_SCHEME: &str = "urn:mpeg:dash:utc:http-iso:2014";
+const ROLE_SCHEME: &str = "urn:mpeg:dash:role:2011";
+const CHANNELS_SCHEME: &str = "urn:mpeg:dash:23003:3:audio_channel_configuration:2011";
+/// Shorter than any GOP worth streaming: a new segment is found at most this late.
+const UPDATE_PERIOD: Duration = Duration::from_secs(1);
+/// From the end of a GOP at the edge to its being named here (stored, transcoded, stored, committed), plus the update period's share.
+const PROCESSING_ALLOWANCE_MS: u64 = 1500;
+/// Segments that a player keeps between itself and the live edge. With one it stalls whenever one comes late; two hold.
+const DELAY_SEGMENTS: u64 = 2;
+/// The delay is rounded up to this, so that it does not wander with each GOP's exact length.
+const DELAY_STEP_MS: u64 = 500;
+/// How far playback may be slowed or sped up to come back to the target latency: not noticed by ear.
+const CATCH_UP: (f64, f64) = (0.96, 1.04);
+const NANOS: u32 = 1_000_000_000;
+
+/// Writes the manifest.
+pub(super) fn mpd(input: &Input<'_>, periods: &[Plan<'_>]) -> Result<String, ManifestError> {
+    let inits: HashMap<(&str, &str), &Init> =
+        input.inits.iter().map(|init| ((init.rung.as_str(), init.config.as_str()), init)).collect();
+    let mut longest_ms = 1;
+    for segment in input.rows.iter().flat_map(|row| &row.segments) {
+        let timescale = u64::from(known(&inits, segment)?.timescale.max(1));
+        longest_ms = longest_ms.max(segment.duration.saturating_mul(1000).div_ceil(timescale));
+    }
+    let delay_ms = (longest_ms * DELAY_SEGMENTS + PROCESSING_ALLOWANCE_MS).next_multiple_of(DELAY_STEP_MS);
+    let on_air = input.state == State::OnAir;
+    let total = periods.last().map_or(0, |last| last.start + last.length);
+    let mut mpd = MPD {
+        xmlns: Some(NAMESPACE.to_owned()),
+        id: Some(input.broadcast.to_string()),
+        profiles: Some(PROFILE_LIVE.to_owned()),
+        mpdtype: Some(if on_air { "dynamic" } else { "static" }.to_owned()),
+        availabilityStartTime: Some(instant(input.availability_start).into()),
+        publishTime: Some(instant(input.publish_time).into()),
+        minBufferTime: Some(Duration::from_millis(longest_ms.next_multiple_of(DELAY_STEP_MS))),
+        maxSegmentDuration: Some(Duration::from_millis(longest_ms)),
+        ProgramInformation: vec![ProgramInformation {
+            Title: Some(Title { content: Some(input.live.to_string()) }),
+            ..ProgramInformation::default()
+        }],
+        base_url: input
+            .base_url
+            .iter()
+            .map(|base| BaseURL { base: base.clone(), ..BaseURL::default() })
+            .collect(),
+        periods: periods.iter().map(|plan| period(plan, &inits, on_air)).collect::<Result<_, _>>()?,
+        ..MPD::default()
+    };
+    if on_air {
+        mpd.minimumUpdatePeriod = Some(UPDATE_PERIOD);
+        mpd.suggestedPresentationDelay = Some(Duration::from_millis(delay_ms));
+        mpd.timeShiftBufferDepth = match input.scope {
+            Scope::Window(seconds) => Some(Duration::from_secs(seconds.into())),
+            Scope::Full => None,
+        };
+        mpd.ServiceDescription = vec![service_description(delay_ms)];
+        mpd.UTCTiming = vec![UTCTiming {
+            schemeIdUri: TIME_SCHEME.to_owned(),
+            value: Some(TIME_URL.to_owned()),
+            ..UTCTiming::default()
+        }];
+    } else {
+        mpd.mediaPresentationDuration = Some(seconds(total));
+    }
+    let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+    write!(text, "{mpd}").map_err(|_| ManifestError::Xml)?;
+    text.push('\n');
+    Ok(text)
+}
+
+fn service_description(delay_ms: u64) -> ServiceDescription {
+    ServiceDescription {
+        id: Some("0".to_owned()),
+        // Milliseconds in a double; a delay is far below 2⁵³.
+        Latency: vec![Latency {
+            target: Some(f64::from(u32::try_from(delay_ms).unwrap_or(u32::MAX))),
+            ..Latency::default()
+        }],
+        PlaybackRate: vec![PlaybackRate { min: Some(CATCH_UP.0), max: Some(CATCH_UP.1) }],
+        ..ServiceDescription::default()
+    }
+}
+
+fn known<'a>(
+    inits: &HashMap<(&str, &str), &'a Init>,
+    segment: &Segment,
+) -> Result<&'a Init, ManifestError> {
+    inits.get(&(segment.rung.as_str(), segment.config.as_str())).copied().ok_or_else(|| {
+        ManifestError::NoInit { rung: segment.rung.clone(), config: segment.config.clone() }
+    })
+}
+
+fn period(
+    plan: &Plan<'_>,
+    inits: &HashMap<(&str, &str), &Init>,
+    on_air: bool,
+) -> Result<Period, ManifestError> {
+    let mut tracks: Vec<(&Init, Vec<&Segment>)> = Vec::new();
+    for segment in plan.rows.iter().flat_map(|row| &row.segments) {
+        match tracks.iter_mut().find(|(init, _)| init.rung == segment.rung) {
+            Some((_, segments)) => segments.push(segment),
+            None => tracks.push((known(inits, segment)?, vec![segment])),
+        }
+    }
+    let (mut video, mut audio) = (Vec::new(), Vec::new());
+    for (init, segments) in &tracks {
+        let representation = representation(plan, init, segments)?;
+        match init.track {
+            Track::Video { width, height, sar, .. } => {
+                let par = reduced(u64::from(width) * u64::from(sar.0), u64::from(height) * u64::from(sar.1));
+                video.push((u64::from(width) * u64::from(height), par, representation));
+            }
+            Track::Audio { .. } => audio.push(representation),
+        }
+    }
+    // Largest last, as players list them.
+    video.sort_by(|a, b| (a.0, &a.2.id).cmp(&(b.0, &b.2.id)));
+    let mut adaptations = Vec::with_capacity(2);
+    if let Some((_, par, _)) = video.last() {
+        adaptations.push(AdaptationSet {
+            id: Some("0".to_owned()),
+            contentType: Some("video".to_owned()),
+            par: Some(par.clone()),
+            representations: video.into_iter().map(|(_, _, representation)| representation).collect(),
+            ..adaptation("video/mp4")
+        });
+    }
+    if !audio.is_empty() {
+        adaptations.push(AdaptationSet {
+            id: Some("1".to_owned()),
+            contentType: Some("audio".to_owned()),
+            lang: Some("und".to_owned()),
+            representations: audio,
+            ..adaptation("audio/mp4")
+        });
+    }
+    Ok(Period {
+        id: Some(plan.id.clone()),
+        start: Some(seconds(plan.start)),
+        duration: (!on_air).then(|| seconds(plan.length)),
+        adaptations,
+        ..Period::default()
+    })
+}
+
+fn adaptation(mime_type: &str) -> AdaptationSet {
+    AdaptationSet {
+        mimeType: Some(mime_type.to_owned()),
+        segmentAlignment: Some(true),
+        startWithSAP: Some(1),
+        Role: vec![Role {
+            schemeIdUri: ROLE_SCHEME.to_owned(),
+            value: Some("main".to_owned()),
+            ..Role::default()
+        }],
+        ..AdaptationSet::default()
+    }
+}
+
+fn representation(
+    plan: &Plan<'_>,
+    init: &Init,
+    segments: &[&Segment],
+) -> Result<Representation, ManifestError> {
+    // Where this Period's time 0 is on the track's own time line.
+    let origin = rescale(plan.origin, VIDEO_TIMESCALE, init.timescale);
+    let offset = to_media_time(origin, init.timescale).ok_or(ManifestError::BeforeOrigin)?;
+    let mut out = Representation {
+        id: Some(init.rung.clone()),
+        bandwidth: Some(init.bandwidth.into()),
+        codecs: Some(init.codecs.clone()),
+        SegmentTemplate: Some(SegmentTemplate {
+            timescale: Some(init.timescale.into()),
+            presentationTimeOffset: Some(offset),
+            initialization: Some(format!("$RepresentationID$/init-{}.mp4", init.config)),
+            media: Some("$RepresentationID$/$Time$.m4s".to_owned()),
+            SegmentTimeline: Some(SegmentTimeline { segments: timeline(segments) }),
+            ..SegmentTemplate::default()
+        }),
+        ..Representation::default()
+    };
+    match init.track {
+        Track::Video { width, height, sar, frame_rate } => {
+            out.width = Some(width.into());
+            out.height = Some(height.into());
+            out.sar = Some(format!("{}:{}", sar.0, sar.1));
+            out.frameRate = frame_rate.map(|rate| match rate.den {
+                1 => rate.num.to_string(),
+                den => format!("{}/{den}", rate.num),
+            });
+        }
+        Track::Audio { sample_rate, channels } => {
+            out.audioSamplingRate = Some(sample_rate.to_string());
+            out.AudioChannelConfiguration = vec![AudioChannelConfiguration {
+                schemeIdUri: CHANNELS_SCHEME.to_owned(),
+                value: Some(channels.to_string()),
+                ..AudioChannelConfiguration::default()
+            }];
+        }
+    }
+    Ok(out)
+}
+
+/// `S` elements: runs of equal durations as one, `@t` at the front and after each hole.
+fn timeline(segments: &[&Segment]) -> Vec<S> {
+    let mut out: Vec<S> = Vec::new();
+    let mut end = None;
+    for segment in segments {
+        let joins = end == Some(segment.time);
+        end = Some(segment.time.saturating_add(segment.duration));
+        match out.last_mut() {
+            Some(last) if joins && last.d == segment.duration => {
+                last.r = Some(last.r.unwrap_or(0) + 1);
+            }
+            _ => out.push(S { t: (!joins).then_some(segment.time), d: segment.duration, ..S::default() }),
+        }
+    }
+    out
+}
+
+fn reduced(width: u64, height: u64) -> String {
+    let divisor = gcd(width.into(), height.into()).max(1);
+    format!("{}:{}", u128::from(width) / divisor, u128::from(height) / divisor)
+}
+
+/// Ticks of 1/90 000 s as a duration; none is negative.
+fn seconds(ticks: Ticks) -> Duration {
+    let ticks = u64::try_from(ticks).unwrap_or(0);
+    let timescale = u64::from(VIDEO_TIMESCALE);
+    let nanos = (ticks % timescale * u64::from(NANOS)).div_ceil(timescale);
+    Duration::from_secs(ticks / timescale) + Duration::from_nanos(nanos)
+}
+
+fn instant(time: WallTime) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_micros(u64::try_from(time.0).unwrap_or(0))
+}
