@@ -308,8 +308,8 @@ impl ChunkStream {
 
     /// Whether `seen`, up to four bytes after a type 3 basic header, can be the extended timestamp once more.
     fn may_repeat(&self, seen: &[u8]) -> bool {
-        let next = if self.continues() { self.timestamp } else { self.timestamp.wrapping_add(self.field) };
-        [self.field, self.timestamp, next].iter().any(|value| value.to_be_bytes().starts_with(seen))
+        let own = if self.continues() { self.timestamp } else { self.timestamp.wrapping_add(self.field) };
+        [self.field, own].iter().any(|value| value.to_be_bytes().starts_with(seen))
     }
 
     fn begin_message(&mut self, header: &Header) {

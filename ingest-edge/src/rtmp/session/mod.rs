@@ -26,6 +26,9 @@ use super::handshake::Handshake;
 use super::limits::{Limits, WINDOW_BYTES};
 use super::message::{self, Outgoing, type_id};
 
+/// Code of the status that goes with a fatal fault.
+const STREAM_FAILED: &str = "NetStream.Failed";
+
 /// What a session needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -105,10 +108,7 @@ impl Session {
             .check_setup(now, &self.config.limits, self.waiting())
             .map_err(|kind| self.error(kind));
         let handled = handled.and_then(|()| self.read(now, bytes));
-        if handled.is_err() {
-            self.close();
-        }
-        handled
+        handled.inspect_err(|error| self.fail(&error.kind))
     }
 
     /// The next thing to do; `Transmit` before events, `Timeout` or `Close` when there is nothing else.
@@ -132,10 +132,7 @@ impl Session {
             return Ok(());
         }
         let handled = self.act_on_deadline(now).map_err(|kind| self.error(kind));
-        if handled.is_err() {
-            self.close();
-        }
-        handled
+        handled.inspect_err(|error| self.fail(&error.kind))
     }
 
     /// Whether the shell should read from the peer; false only while much media waits for a publish decision.
@@ -207,6 +204,15 @@ impl Session {
     pub fn close(&mut self) {
         self.phase = Phase::Closing;
         self.publish = Publish::None;
+    }
+
+    /// Ends the session for a fault; a publisher is told which, since most are limits it can heed.
+    fn fail(&mut self, kind: &ErrorKind) {
+        if let Publish::Undecided { stream_id, .. } | Publish::Live { stream_id } = self.publish {
+            let description = format!("The connection is being closed: {kind}.");
+            self.send(&command::on_status(stream_id, StatusLevel::Error, STREAM_FAILED, &description));
+        }
+        self.close();
     }
 
     fn read(&mut self, now: Duration, bytes: &[u8]) -> Result<(), Error> {

@@ -227,6 +227,21 @@ fn a_fresh_chunk_stream_may_begin_with_type_1_but_not_2_or_3() {
 }
 
 #[test]
+fn chunk_stream_ids_have_three_forms() {
+    for (header, csid) in [
+        (&[0xC2][..], 2),
+        (&[0xFF], 63),
+        (&[0xC0, 0], 64),
+        (&[0xC0, 255], 319),
+        (&[0xC1, 0, 1], 320),
+        (&[0xC1, 0x34, 0x12], 0x1234 + 64),
+        (&[0xC1, 255, 255], 65_599),
+    ] {
+        assert_eq!(read(header).unwrap_err(), ErrorKind::FreshChunkStream { csid, format: 3 });
+    }
+}
+
+#[test]
 fn chunk_sizes_are_checked_and_clamped() {
     let set = |size: u32| {
         let mut bytes = BytesMut::new();

@@ -83,6 +83,7 @@ fn silence_is_pinged_and_then_ended() {
     assert_eq!(peer.timeout, secs(35));
     peer.timeout_at(secs(35)).unwrap();
     assert_eq!(late(&mut peer, secs(50)), Wait::Input);
+    assert_eq!(peer.statuses().pop().unwrap().1, "NetStream.Failed");
 }
 
 #[test]

@@ -40,6 +40,23 @@ fn a_client_with_digest_gets_a_digest() {
     }
 }
 
+/// The digest's place depends on the packet's own bytes: whatever they are, each side finds the other's.
+#[test]
+fn digests_are_found_wherever_they_are() {
+    for seed in 0..64 {
+        let mut client = Client::new(PeerType::Client);
+        let c0_c1 = client.generate_outbound_p0_and_p1().unwrap();
+        let (reply, _, _) = feed(&mut Handshake::new([seed; 32]), &c0_c1, 4000);
+        assert_ne!(reply[1537..], c0_c1[1..], "the server found the client's");
+        let HandshakeProcessResult::Completed { response_bytes: c2, .. } =
+            client.process_bytes(&reply).unwrap()
+        else {
+            panic!("the client is not content");
+        };
+        assert_ne!(c2, reply[1..1537], "the client found the server's");
+    }
+}
+
 #[test]
 fn a_client_without_digest_gets_its_packet_back() {
     let mut c0_c1 = vec![3, 0, 0, 0, 9, 0, 0, 0, 0];

@@ -331,6 +331,9 @@ fn aggregates_are_split() {
     let cut = message(type_id::AGGREGATE, 1, 1000, payload[..15].to_vec());
     let error = peer.message(6, &cut).unwrap_err();
     assert_eq!(error.kind, ErrorKind::AggregateTruncated { position: 0, length: 15 });
+    let (_, code, description) = peer.statuses().pop().unwrap();
+    assert_eq!(code, "NetStream.Failed");
+    assert!(description.ends_with("aggregate message cut short at its byte 0 of 15."), "{description}");
 }
 
 #[test]
