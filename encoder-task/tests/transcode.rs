@@ -16,7 +16,15 @@ fn timing() {
             let t = std::time::Instant::now();
             let cpu = cpu();
             let out = transcode(chunk, &Plan { preset: *preset, ..PLAN }).unwrap();
-            eprintln!("{preset:?} {:?} cpu {:.2} {:?}", t.elapsed(), self::cpu() - cpu, out.tracks.iter().map(|t| t.samples.iter().map(|s| s.data.len()).sum::<usize>() * 4 / 1000).collect::<Vec<_>>());
+            eprintln!(
+                "{preset:?} {:?} cpu {:.2} {:?}",
+                t.elapsed(),
+                self::cpu() - cpu,
+                out.tracks
+                    .iter()
+                    .map(|t| t.samples.iter().map(|s| s.data.len()).sum::<usize>() * 4 / 1000)
+                    .collect::<Vec<_>>()
+            );
         }
     }
     eprintln!("{:?}", encoder_task::transcode::measure(2));

@@ -1,6 +1,10 @@
 //! Real chunks for tests: a file made by the ffmpeg command, taken apart into closed GOPs as the edge does it.
 
-#![allow(dead_code, unreachable_pub, reason = "a module of several test programs, each of which uses a part of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "a module of several test programs, each of which uses a part of it"
+)]
 #![allow(clippy::cast_possible_truncation, reason = "small numbers of frames")]
 
 use std::{path::Path, process::Command};
@@ -91,7 +95,12 @@ impl Source {
             let seconds = |t: i64| t as f64 * f64::from(base.0) / f64::from(base.1);
             if stream.index() == 0 {
                 let number = |t: i64| (seconds(t) * self.rate.fps()).round() as i64;
-                video.push((packet.is_key(), number(packet.pts().unwrap()), number(packet.dts().unwrap()), data));
+                video.push((
+                    packet.is_key(),
+                    number(packet.pts().unwrap()),
+                    number(packet.dts().unwrap()),
+                    data,
+                ));
             } else {
                 let at = (seconds(packet.pts().unwrap()) * f64::from(self.sample_rate)).round() as i64;
                 audio.push((at, data));

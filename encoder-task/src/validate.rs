@@ -1,0 +1,156 @@
+//! Is a chunk what gopcast takes? Asked before any of it is decoded, answered from its header, its decoder configurations and its
+//! first sample alone. Pure.
+//!
+//! The limits are those of the service, the same for every live; each says in its verdict what the broadcaster should change.
+
+use bytes::Bytes;
+use media::{
+    aac,
+    avc::{self, SampleKind},
+    chunk::{AudioTrack, Chunk, VideoTrack},
+    time::{Ticks, VIDEO_TIMESCALE},
+    verdict::{Code, Verdict},
+};
+
+/// Shortest side taken, in pixels: one macroblock.
+pub const SIDE_MIN: u32 = 16;
+/// Longest side taken, in pixels: 4K as cinema and as screens have it, upright too.
+pub const SIDE_MAX: u32 = 4096;
+/// Most frames a second taken.
+pub const FRAME_RATE_MAX: u32 = 120;
+/// Most bits a second taken, averaged over a GOP of a second or more: twice what platforms advise for 2160p60.
+pub const BIT_RATE_MAX: u64 = 60_000_000;
+/// Seconds from which on a GOP is advised against: latency is more than twice its length.
+pub const GOP_LONG_SECONDS: u32 = 4;
+/// Seconds beyond which a GOP is refused: the edge does not make longer ones.
+pub const GOP_SECONDS_MAX: u32 = 10;
+
+/// H.264 profiles with 8-bit 4:2:0 pictures: Baseline, Main, Extended, High. What others allow is checked by chroma and depth.
+const PROFILES_420: [u8; 4] = [66, 77, 88, 100];
+/// Chroma format 4:2:0.
+const CHROMA_420: u8 = 1;
+/// Rates are measured over this many ticks at least: a GOP that was cut short is mostly its IDR picture.
+const MEASURED_OVER_MIN: Ticks = 90_000;
+
+/// Judges a chunk. Empty if there is nothing to say; a verdict whose code is fatal means that it must not be transcoded.
+#[must_use]
+pub fn validate(chunk: &Chunk) -> Vec<Verdict> {
+    let mut out = Vec::new();
+    if let Some(track) = &chunk.header.video {
+        let first = chunk.video_samples().into_iter().next().unwrap_or_default();
+        video(track, &first, &mut out);
+    }
+    if let Some(track) = &chunk.header.audio {
+        audio(track, &mut out);
+    }
+    out
+}
+
+fn video(track: &VideoTrack, first: &[u8], out: &mut Vec<Verdict>) {
+    let mut say = |code, message: String| out.push(Verdict::new(code, message));
+    let config = match avc::Config::parse(&Bytes::from(track.config.clone())) {
+        Ok(config) => config,
+        Err(error) => {
+            say(Code::VideoProfile, format!("The video can't be understood ({error}). Send H.264 Main or High."));
+            return;
+        }
+    };
+    let sps = &config.sps;
+    let eight_bit_420 =
+        sps.chroma_format == CHROMA_420 && sps.bit_depth_luma == 8 && sps.bit_depth_chroma == 8;
+    if !PROFILES_420.contains(&sps.profile) || !eight_bit_420 {
+        let profile = sps.profile;
+        let (chroma, depth) = (sps.chroma_format, sps.bit_depth_luma.max(sps.bit_depth_chroma));
+        say(
+            Code::VideoProfile,
+            format!(
+                "The video is H.264 profile {profile}, chroma format {chroma}, {depth} bits. Send Main or High, 8 bits, 4:2:0 (NV12 or I420)."
+            ),
+        );
+    }
+    if sps.interlaced {
+        say(Code::VideoProfile, "The video is interlaced. Send progressive pictures.".to_owned());
+    }
+    for (width, height) in [(sps.width, sps.height), (track.width, track.height)] {
+        if width.min(height) < SIDE_MIN || width.max(height) > SIDE_MAX {
+            say(
+                Code::VideoResolution,
+                format!("The picture is {width}×{height}. Send {SIDE_MIN} to {SIDE_MAX} pixels on each side."),
+            );
+            break;
+        }
+    }
+    let length = track.end.saturating_sub(track.start);
+    rates(track, length, &mut say);
+    if length > ticks(GOP_SECONDS_MAX) {
+        say(
+            Code::GopTooLong,
+            format!(
+                "Keyframes are {} s apart, more than {GOP_SECONDS_MAX}. Set the keyframe interval to 2 s.",
+                tenths(length)
+            ),
+        );
+    } else if length > ticks(GOP_LONG_SECONDS) {
+        say(
+            Code::GopLong,
+            format!(
+                "Keyframes are {} s apart: viewers are at least twice that behind. Set the keyframe interval to 2 s.",
+                tenths(length)
+            ),
+        );
+    }
+    match avc::sample_kind(first, config.length_size) {
+        Ok(SampleKind::Idr) => {}
+        Ok(_) => say(
+            Code::OpenGop,
+            "A keyframe is not an IDR picture. Turn open GOP and intra refresh off.".to_owned(),
+        ),
+        Err(error) => say(Code::VideoCorrupt, format!("A keyframe arrived damaged ({error}).")),
+    }
+}
+
+fn rates(track: &VideoTrack, length: Ticks, say: &mut impl FnMut(Code, String)) {
+    let Ok(over) = u64::try_from(length.max(MEASURED_OVER_MIN)) else { return };
+    let per_second = |count: u64| count.saturating_mul(u64::from(VIDEO_TIMESCALE)) / over;
+    let pictures = u64::try_from(track.sizes.len()).unwrap_or(u64::MAX);
+    let constant = track.frame_rate.map_or(0, |rate| u64::from(rate.num / rate.den.max(1)));
+    let rate = per_second(pictures).max(constant);
+    if rate > FRAME_RATE_MAX.into() {
+        say(
+            Code::VideoFrameRate,
+            format!("The video has {rate} frames a second. Send at most {FRAME_RATE_MAX}."),
+        );
+    }
+    let bits = per_second(track.sizes.iter().map(|size| u64::from(*size) * 8).sum());
+    if bits > BIT_RATE_MAX {
+        say(
+            Code::BitRate,
+            format!(
+                "The video has {} Mbit/s. Send at most {}; 6 are plenty for 1080p.",
+                bits.div_ceil(1_000_000),
+                BIT_RATE_MAX / 1_000_000
+            ),
+        );
+    }
+}
+
+fn audio(track: &AudioTrack, out: &mut Vec<Verdict>) {
+    match aac::Config::parse(&Bytes::from(track.config.clone())) {
+        Err(error) => out.push(error.verdict()),
+        Ok(config) if (config.sample_rate, config.channels) != (track.sample_rate, track.channels) => {
+            let message = "The chunk's sound is not what its decoder configuration says.";
+            out.push(Verdict::new(Code::ChunkInvalid, message));
+        }
+        Ok(_) => {}
+    }
+}
+
+fn ticks(seconds: u32) -> Ticks {
+    Ticks::from(seconds) * Ticks::from(VIDEO_TIMESCALE)
+}
+
+/// Seconds with one decimal.
+fn tenths(length: Ticks) -> String {
+    let tenths = length / Ticks::from(VIDEO_TIMESCALE / 10);
+    format!("{}.{}", tenths / 10, tenths % 10)
+}
