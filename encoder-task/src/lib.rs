@@ -1,4 +1,14 @@
 //! The encoder task: takes stored chunks, transcodes them and commits the result.
+//!
+//! Pure: `validate`, `cmaf`, `manifest`, `session::core`. FFmpeg: `transcode`. Shells: `session` (the rest), `manager`, `http`, `heartbeat`.
 
 pub mod cmaf;
+pub mod config;
+pub mod heartbeat;
+pub mod http;
+pub mod manager;
+pub mod manifest;
+pub mod retry;
+pub mod session;
 pub mod transcode;
+pub mod validate;

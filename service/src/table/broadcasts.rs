@@ -290,6 +290,28 @@ impl Table {
             .map_err(|error| fail("begin ending", &error))
     }
 
+    /// From live to ending, if `publish` still is the latest: its window has passed, or its broadcaster has stopped.
+    ///
+    /// # Errors
+    /// [`TableError::Conflict`] if it is not live, or a later publish has come.
+    pub async fn expire(&self, broadcast: &BroadcastId, publish: PublishNo) -> Result<(), TableError> {
+        self.client
+            .update_item()
+            .table_name(&self.name)
+            .key(PK, s(broadcast_pk(broadcast)))
+            .key(SK, s("META"))
+            .update_expression("SET #state = :ending")
+            .condition_expression("#state = :live AND publish = :publish")
+            .expression_attribute_names("#state", "state")
+            .expression_attribute_values(":ending", s(State::Ending.as_str()))
+            .expression_attribute_values(":live", s(State::Live.as_str()))
+            .expression_attribute_values(":publish", n(publish.get()))
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(|error| fail("expire", &error))
+    }
+
     /// Moves a broadcast to another encoder: `epoch + 1`, the cursor kept.
     ///
     /// # Errors

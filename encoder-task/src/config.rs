@@ -1,0 +1,107 @@
+//! The encoder's settings.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use media::id::EncoderId;
+use service::{
+    clock,
+    config::{ConfigError, Env, Secret, Shared, hop_secret},
+};
+
+/// What an encoder task needs to know.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Bucket and table.
+    pub shared: Shared,
+    /// `GOPCAST_HOP_SECRET`.
+    pub secret: Secret,
+    /// `GOPCAST_ENCODER_ID`: unique per process life; made up when absent.
+    pub id: EncoderId,
+    /// `GOPCAST_HTTP_ADDR`: where notices are taken. Default `0.0.0.0:80`, the private hop's port.
+    pub http: SocketAddr,
+    /// `GOPCAST_ADVERTISE_ADDR`: the IP address that the gateway reaches this task at. Default: the address listened on, or the one
+    /// that the machine's route outwards has.
+    pub advertise: Option<IpAddr>,
+    /// `GOPCAST_ENCODER_THREADS`: cores to use. Default: all.
+    pub threads: usize,
+}
+
+impl Config {
+    /// Reads the settings.
+    ///
+    /// # Errors
+    /// All problems found.
+    pub fn read(mut env: Env) -> Result<Self, ConfigError> {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let config = Self {
+            shared: Shared::read(&mut env),
+            secret: hop_secret(&mut env),
+            id: env.optional("GOPCAST_ENCODER_ID").unwrap_or_else(made_up),
+            http: env.or("GOPCAST_HTTP_ADDR", SocketAddr::from((Ipv4Addr::UNSPECIFIED, 80))),
+            advertise: env.optional("GOPCAST_ADVERTISE_ADDR"),
+            threads: env.or("GOPCAST_ENCODER_THREADS", cores),
+        };
+        if config.threads == 0 {
+            env.problem("GOPCAST_ENCODER_THREADS must be 1 or more");
+        }
+        env.finish()?;
+        Ok(config)
+    }
+
+    /// The address that the gateway is told, given the one listened on.
+    #[must_use]
+    pub fn advertised(&self, listening: SocketAddr) -> SocketAddr {
+        let ip = self
+            .advertise
+            .unwrap_or_else(|| if listening.ip().is_unspecified() { outward() } else { listening.ip() });
+        SocketAddr::new(ip, listening.port())
+    }
+}
+
+fn made_up() -> EncoderId {
+    let random = hex::encode(clock::random_bytes::<8>());
+    // The form is within what an id may hold, so this never falls back.
+    format!("encoder-{random}").parse().unwrap_or_else(|_| made_up())
+}
+
+/// The address of this machine on the route to others. Nothing is sent: connecting a UDP socket only looks the route up.
+fn outward() -> IpAddr {
+    let look = || -> std::io::Result<IpAddr> {
+        let socket = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+        // TEST-NET-1 (RFC 5737): routed like any other address, never answered.
+        socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9))?;
+        Ok(socket.local_addr()?.ip())
+    };
+    look().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_problem_is_named_at_once() {
+        let vars = [
+            ("GOPCAST_HTTP_ADDR", "nowhere"),
+            ("GOPCAST_ENCODER_ID", "a b"),
+            ("GOPCAST_ENCODER_THREADS", "0"),
+        ];
+        let env = Env::from_vars(vars.map(|(k, v)| (k.to_owned(), v.to_owned())));
+        let error = Config::read(env).unwrap_err().to_string();
+        for name in [
+            "GOPCAST_HTTP_ADDR",
+            "GOPCAST_ENCODER_ID",
+            "GOPCAST_ENCODER_THREADS",
+            "GOPCAST_BUCKET",
+            "GOPCAST_TABLE",
+            "GOPCAST_HOP_SECRET",
+        ] {
+            assert!(error.contains(name), "{name} in {error}");
+        }
+    }
+
+    #[test]
+    fn ids_are_made_up_anew_each_time() {
+        assert_ne!(made_up(), made_up());
+    }
+}

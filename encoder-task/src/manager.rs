@@ -1,0 +1,160 @@
+//! Which broadcasts this encoder serves: finds, makes and replaces sessions, and answers for those it does not have.
+//!
+//! Invariant: at most one session per broadcast, that of the highest epoch heard of.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use media::{
+    id::{BroadcastId, Epoch},
+    wire::{EncoderReply, EncoderRequest},
+};
+use service::backoff::Backoff;
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
+
+use crate::session::{self, Deps, End, Loaded, Message, Session};
+
+/// Broadcasts on one encoder at once: far above what its capacity holds, so that only a runaway caller meets it.
+const SESSIONS_MAX: usize = 256;
+/// How long a session may take to answer a notice before the gateway is told to look elsewhere. It answers from memory.
+const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+/// Times a failed session is taken up again before a notice has to ask for it.
+const REVIVALS: u32 = 5;
+
+struct Entry {
+    epoch: Epoch,
+    inbox: mpsc::Sender<Message>,
+}
+
+/// The sessions of this process.
+pub struct Manager {
+    deps: Deps,
+    sessions: Mutex<HashMap<BroadcastId, Entry>>,
+    draining: watch::Sender<bool>,
+    count: watch::Sender<usize>,
+}
+
+impl Manager {
+    /// A manager without sessions.
+    #[must_use]
+    pub fn new(deps: Deps) -> Arc<Self> {
+        let (draining, count) = (watch::Sender::new(false), watch::Sender::new(0));
+        Arc::new(Self { deps, sessions: Mutex::default(), draining, count })
+    }
+
+    /// Answers a notice of the gateway.
+    pub async fn notice(self: &Arc<Self>, request: EncoderRequest) -> EncoderReply {
+        if *self.draining.borrow() || self.deps.workshop.health.is_ailing() {
+            return EncoderReply::Draining;
+        }
+        let inbox = match self.session(&request).await {
+            Ok(inbox) => inbox,
+            Err(reply) => return reply,
+        };
+        let (answer, answered) = oneshot::channel();
+        if inbox.try_send((request.what, answer)).is_err() {
+            // Full or just ended: the gateway asks again, or elsewhere.
+            return EncoderReply::Stale;
+        }
+        match tokio::time::timeout(ANSWER_WITHIN, answered).await {
+            Ok(Ok(reply)) => reply,
+            Ok(Err(_)) => EncoderReply::Stale,
+            Err(_) => EncoderReply::Draining,
+        }
+    }
+
+    /// The session that a notice is for, made if it is this encoder's to make.
+    async fn session(
+        self: &Arc<Self>,
+        request: &EncoderRequest,
+    ) -> Result<mpsc::Sender<Message>, EncoderReply> {
+        // The lock is held while loading, so that two notices do not load the same broadcast twice.
+        let mut sessions = self.sessions.lock().await;
+        if let Some(entry) = sessions.get(&request.broadcast) {
+            if request.epoch < entry.epoch {
+                return Err(EncoderReply::Stale);
+            }
+            if request.epoch == entry.epoch && !entry.inbox.is_closed() {
+                return Ok(entry.inbox.clone());
+            }
+        }
+        if sessions.len() >= SESSIONS_MAX {
+            return Err(EncoderReply::Draining);
+        }
+        let session = match session::load(&self.deps, &request.broadcast, request.epoch).await {
+            Ok(Loaded::Ready(session)) => session,
+            Ok(Loaded::Stale) => return Err(EncoderReply::Stale),
+            Ok(Loaded::Over) => return Err(EncoderReply::Over),
+            Err(error) => {
+                tracing::warn!(broadcast = %request.broadcast, %error, "broadcast could not be taken up");
+                return Err(EncoderReply::Draining);
+            }
+        };
+        let (inbox, messages) = Session::inbox();
+        // An older session's inbox closes with its entry: it ends.
+        sessions.insert(request.broadcast.clone(), Entry { epoch: request.epoch, inbox: inbox.clone() });
+        self.count.send_replace(sessions.len());
+        let manager = Arc::clone(self);
+        let (broadcast, epoch) = (request.broadcast.clone(), request.epoch);
+        tokio::spawn(async move { manager.serve(session, messages, broadcast, epoch).await });
+        Ok(inbox)
+    }
+
+    /// Runs a session to its end, taking it up again when it fails, and forgets it.
+    async fn serve(
+        self: Arc<Self>,
+        mut session: Box<Session>,
+        mut inbox: mpsc::Receiver<Message>,
+        broadcast: BroadcastId,
+        epoch: Epoch,
+    ) {
+        for revival in 1.. {
+            match session.run(&mut inbox, self.draining()).await {
+                End::Over => tracing::info!(%broadcast, epoch = epoch.0, "broadcast over"),
+                End::Drained => {
+                    tracing::info!(%broadcast, epoch = epoch.0, "broadcast left to the next encoder")
+                }
+                End::Fenced => tracing::info!(%broadcast, epoch = epoch.0, "broadcast given up"),
+                End::Failed(reason) => {
+                    tracing::error!(%broadcast, epoch = epoch.0, revival, %reason, "broadcast failed");
+                    if revival <= REVIVALS {
+                        Backoff::REGIONAL.sleep(revival).await;
+                        if let Ok(Loaded::Ready(again)) = session::load(&self.deps, &broadcast, epoch).await {
+                            session = again;
+                            continue;
+                        }
+                    }
+                }
+            }
+            break;
+        }
+        drop(inbox);
+        let mut sessions = self.sessions.lock().await;
+        if sessions.get(&broadcast).is_some_and(|entry| entry.epoch == epoch) {
+            sessions.remove(&broadcast);
+        }
+        self.count.send_replace(sessions.len());
+    }
+
+    /// Refuses notices from here on: the gateway binds other encoders, whose commits fence the sessions here.
+    pub fn drain(&self) {
+        self.draining.send_replace(true);
+    }
+
+    /// Whether [`Manager::drain`] was called, as a watch.
+    #[must_use]
+    pub fn draining(&self) -> watch::Receiver<bool> {
+        self.draining.subscribe()
+    }
+
+    /// Waits until no session is left.
+    pub async fn emptied(&self) {
+        // The sender lives as long as `self`.
+        let _ = self.count.subscribe().wait_for(|count| *count == 0).await;
+    }
+
+    /// How many broadcasts are served.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        *self.count.borrow()
+    }
+}
