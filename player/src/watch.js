@@ -35,8 +35,8 @@ else if (!supported()) refuse('This browser can’t play the show', 'It lacks Me
 else watch();
 
 function refuse(title, text) {
-  setText(byId('title'), 'gopcast');
-  show(byId('help-button'), false);
+  setText(byId('title'), title);
+  show(byId('about'), false);
   curtain({ busy: false, waits: false, title, text, actions: [{ text: 'All shows', href: '/', primary: true }] });
 }
 
@@ -87,6 +87,7 @@ function watch() {
   window.addEventListener('online', () => dispatch({ type: 'retry' }));
   setInterval(() => {
     if (state.phase === 'ending') engine.watchForEnd();
+    if (state.phase === 'playing') engine.watchForStall();
     paint();
   }, PAINT_MS);
   share();

@@ -55,7 +55,7 @@ export function day(ms, nowMs, locale, timeZone) {
   if (!Number.isFinite(ms)) return UNKNOWN;
   const zone = timeZone === undefined ? {} : { timeZone };
   const key = (value) => new Intl.DateTimeFormat('en-CA', { ...zone, dateStyle: 'short' }).format(value);
-  const time = new Intl.DateTimeFormat(locale, { ...zone, hour: '2-digit', minute: '2-digit' }).format(ms);
+  const time = new Intl.DateTimeFormat(locale, { ...zone, hour: 'numeric', minute: '2-digit' }).format(ms);
   if (key(ms) === key(nowMs)) return `Today, ${time}`;
   if (key(ms) === key(nowMs - DAY_S * 1000)) return `Yesterday, ${time}`;
   const sameYear = key(ms).slice(0, 4) === key(nowMs).slice(0, 4);

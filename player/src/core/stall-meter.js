@@ -46,10 +46,14 @@ export class StallMeter {
     return this.#since !== null;
   }
 
+  /** Seconds of the stall that is going on, or 0. */
+  standing(now) {
+    return this.#since === null ? 0 : Math.max(0, now - this.#since);
+  }
+
   /** `{stalls, stallSeconds}` up to `now`. */
   totals(now) {
-    const open = this.#since === null ? 0 : Math.max(0, now - this.#since);
-    return { stalls: this.#count, stallSeconds: this.#seconds + open };
+    return { stalls: this.#count, stallSeconds: this.#seconds + this.standing(now) };
   }
 
   #close(now) {

@@ -50,6 +50,8 @@ export function start(route) {
     offAirSeen: false,
     /** Failed tries in a row. */
     attempt: 0,
+    /** The wait for another try is running: further failures of the same try are no news. */
+    waiting: false,
   };
   return { state, effects: route.mode === 'replay' ? [load(state, 'start')] : [] };
 }
@@ -70,7 +72,7 @@ export function step(state, event) {
     case 'manifest-missing':
       return onManifestMissing(state);
     case 'failed':
-      return onFailed(state);
+      return state.waiting ? still(state) : onFailed(state);
     case 'retry':
       return onRetry(state);
     default:
@@ -105,7 +107,7 @@ function onOffAir(state) {
       return still({ ...seen, phase: 'ending' });
     case 'starting':
     case 'retrying':
-      return { state: { ...seen, phase: state.played ? 'ended' : 'waiting', attempt: 0 }, effects: [{ type: 'stop' }] };
+      return { state: { ...seen, phase: state.played ? 'ended' : 'waiting', attempt: 0, waiting: false }, effects: [{ type: 'stop' }] };
     default:
       return still(seen);
   }
@@ -127,7 +129,7 @@ function onIndexMissing(state) {
 }
 
 function onPlaying(state) {
-  const next = { ...state, played: true, attempt: 0 };
+  const next = { ...state, played: true, attempt: 0, waiting: false };
   if (state.phase === 'starting' || state.phase === 'retrying') return still({ ...next, phase: 'playing' });
   if (state.phase === 'ended' && state.mode === 'replay') return still({ ...next, phase: 'playing' });
   return still(state);
@@ -135,7 +137,7 @@ function onPlaying(state) {
 
 function onManifestMissing(state) {
   if (state.phase !== 'starting' && state.phase !== 'retrying') return still(state);
-  if (state.mode === 'replay') return still({ ...state, phase: 'missing', attempt: 0 });
+  if (state.mode === 'replay') return still({ ...state, phase: 'missing', attempt: 0, waiting: false });
   // On air, but its first segment is not out yet: the same wait as for any other failure, without the alarm.
   return retryLater(state, state.phase);
 }
@@ -158,7 +160,7 @@ function onRetry(state) {
   switch (state.phase) {
     case 'starting':
     case 'retrying':
-      return { state, effects: [load(state, state.mode === 'replay' ? 'resume' : 'live')] };
+      return { state: { ...state, waiting: false }, effects: [load(state, state.mode === 'replay' ? 'resume' : 'live')] };
     case 'missing':
       return reload(state, 'start');
     default:
@@ -167,12 +169,12 @@ function onRetry(state) {
 }
 
 function retryLater(state, phase) {
-  const next = { ...state, phase, attempt: state.attempt + 1 };
+  const next = { ...state, phase, attempt: state.attempt + 1, waiting: true };
   return { state: next, effects: [{ type: 'retry-later', attempt: state.attempt }] };
 }
 
 function reload(state, from) {
-  return { state: { ...state, phase: 'starting' }, effects: [load(state, from)] };
+  return { state: { ...state, phase: 'starting', waiting: false }, effects: [load(state, from)] };
 }
 
 function load(state, from) {

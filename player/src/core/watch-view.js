@@ -76,7 +76,7 @@ export function curtain(state) {
 /** A line shown above the picture while it goes on, or null: {text, does, label} or {text, href, label}. */
 export function notice(state) {
   if (state.phase === 'retrying' && state.played) {
-    return { text: 'Connection lost. Trying again…', does: 'retry', label: 'Try now' };
+    return { text: 'No signal. Trying again…', does: 'retry', label: 'Try now' };
   }
   if (state.phase === 'ending') return { text: 'The show has ended. These are its last seconds.' };
   if (stillOnAir(state)) {

@@ -17,6 +17,8 @@ const ERRORS_KEPT = 20;
 const END_PATIENCE_S = 4;
 /** Nothing to show this long after the manifest was there counts as failed, in seconds: loading is begun anew. */
 const START_PATIENCE_S = 20;
+/** A stall this long counts as failed, in seconds: the player's own tries are over by then. */
+const STALL_PATIENCE_S = 25;
 /** dash.js numbers: the time could not be synchronised (it then uses the device's clock, which is no failure). */
 const TIME_SYNC_FAILED = 16;
 
@@ -221,6 +223,14 @@ export class Engine {
       playbackRate: this.video.playbackRate,
       broadcast: this.broadcast,
     };
+  }
+
+  /** To be called now and then while it plays: a stall that nothing ends is a failure, though no error tells of it. */
+  watchForStall() {
+    if (this.meter.standing(now()) < STALL_PATIENCE_S) return;
+    this.meter.stopped(now());
+    this.#note('stall', 'no data in time');
+    this.tell({ type: 'failed' });
   }
 
   /** To be called now and then while the broadcast is known to be over: the last frame may come without an "ended". */

@@ -127,7 +127,7 @@ test('a lost network is waited out without a reload', async () => {
   await playsPast(page, 2);
   fixture.setDown(true);
   await inPhase(page, 'retrying');
-  await page.locator('#stage').getByText('Connection lost').waitFor();
+  await page.locator('#stage').getByText('No signal').waitFor();
   fixture.setDown(false);
   await inPhase(page, 'playing');
   const at = (await stats(page)).currentTime;

@@ -65,7 +65,9 @@ test('only a wait in mid-play is a stall', () => {
   meter.waiting(10, false);
   meter.waiting(11, false);
   assert.deepEqual(meter.totals(12), { stalls: 1, stallSeconds: 2 });
+  assert.equal(meter.standing(12), 2);
   meter.progressing(12.5);
+  assert.equal(meter.standing(13), 0);
   meter.waiting(20, false);
   meter.stopped(21);
   assert.deepEqual(meter.totals(99), { stalls: 2, stallSeconds: 3.5 });

@@ -102,6 +102,13 @@ test('failures are retried with growing waits, and one frame resets them', () =>
   assert.equal(view.notice(state).does, 'retry');
 });
 
+test('failures while a try is due do not put it off', () => {
+  const { state, last } = run(LIVE, index(B1), 'playing', 'failed', 'failed', 'failed');
+  assert.equal(state.attempt, 1);
+  assert.deepEqual(last, []);
+  assert.equal(run(LIVE, index(B1), 'playing', 'failed', 'failed', 'retry').last[0].type, 'load');
+});
+
 test('a stream that never came covers the picture and says so', () => {
   const { state } = run(LIVE, index(B1), 'failed');
   assert.match(view.curtain(state).title, /can’t be reached/);
