@@ -1,0 +1,130 @@
+/**
+ * Drives a headless Chromium for the end-to-end tests. One task as JSON in argv[2], one report as a JSON
+ * line on standard output:
+ *   {"task":"play","player":"dashjs"|"shaka","mpd":URL,"seconds":N,"live":bool,"rate":N}
+ *   {"task":"pages","http":URL,"paths":[...],"seconds":N,"screenshots":DIR}
+ * Exit code 0 when the browser could be driven; what went wrong in the page is in the report.
+ */
+
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { chromium } from 'playwright-core';
+
+const HERE = dirname(fileURLToPath(import.meta.url));
+const LIBRARIES = {
+  '/dashjs.js': 'node_modules/dashjs/dist/modern/umd/dash.all.min.js',
+  '/shaka.js': 'node_modules/shaka-player/dist/shaka-player.compiled.js',
+  '/play.js': 'play.js',
+};
+const ARGS = [
+  '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+  '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required',
+];
+
+function launch() {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    headless: true,
+    args: ['--headless=new', ...ARGS],
+  });
+}
+
+/** Serves the player's page from loopback: another origin than the stream's, as an embedding shop is. */
+async function host() {
+  const server = createServer((request, response) => {
+    const library = LIBRARIES[new URL(request.url, 'http://x').pathname];
+    if (request.url === '/favicon.ico') return response.writeHead(204).end();
+    if (!library) {
+      response.writeHead(200, { 'content-type': 'text/html' });
+      return response.end('<!doctype html><title>player</title><video id="video" width="640" height="360"></video>');
+    }
+    return readFile(join(HERE, library)).then((bytes) => {
+      response.writeHead(200, { 'content-type': 'text/javascript' });
+      response.end(bytes);
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return { url: `http://127.0.0.1:${server.address().port}`, close: () => server.close() };
+}
+
+/** Notes what a page does wrong; replies that a player asks for on suspicion (404 of a segment to come) are wrong here too. */
+function watch(page, errors) {
+  page.on('pageerror', (error) => errors.push(`exception: ${error.message}`));
+  page.on('console', (message) => {
+    if (message.type() === 'error') errors.push(`console: ${message.text()} (${message.location().url})`);
+  });
+  page.on('response', (response) => {
+    if (response.status() >= 400) errors.push(`status ${response.status()}: ${response.url()}`);
+  });
+}
+
+async function play(task) {
+  const origin = await host();
+  const browser = await launch();
+  try {
+    const page = await browser.newPage({ viewport: { width: 960, height: 540 } });
+    const errors = [];
+    watch(page, errors);
+    await page.goto(origin.url);
+    await page.addScriptTag({ url: `${origin.url}/${task.player}.js` });
+    await page.addScriptTag({ url: `${origin.url}/play.js` });
+    const report = await page.evaluate((given) => globalThis.play(given), task);
+    return { ...report, errors: [...errors, ...report.errors] };
+  } finally {
+    await browser.close();
+    origin.close();
+  }
+}
+
+async function pages(task) {
+  const browser = await launch();
+  try {
+    const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+    const errors = [];
+    const foreign = [];
+    watch(page, errors);
+    page.on('request', (request) => {
+      const url = request.url();
+      if (!url.startsWith(`${task.http}/`) && !/^(blob|data):/.test(url)) foreign.push(url);
+    });
+    const seen = [];
+    for (const [number, path] of task.paths.entries()) {
+      await page.goto(task.http + path);
+      const video = path.startsWith('/watch/');
+      const position = () => page.evaluate(() => document.querySelector('video')?.currentTime ?? 0);
+      let moved = null;
+      if (video) {
+        await page.waitForFunction(() => (document.querySelector('video')?.currentTime ?? 0) > 0, null, { timeout: 20_000 })
+          .catch(() => errors.push(`${path}: the video did not start`));
+        const from = await position();
+        await page.waitForTimeout(task.seconds * 1000);
+        moved = (await position()) - from;
+      } else {
+        await page.waitForLoadState('networkidle').catch(() => {});
+        await page.waitForTimeout(1000);
+      }
+      const screenshot = join(task.screenshots, `page-${number}.png`);
+      await page.screenshot({ path: screenshot });
+      seen.push({
+        path,
+        title: await page.title(),
+        text: await page.evaluate(() => document.body.innerText),
+        moved,
+        frames: await page.evaluate(() => document.querySelector('video')?.getVideoPlaybackQuality().totalVideoFrames ?? 0),
+        screenshot,
+      });
+    }
+    return { errors, foreign, pages: seen };
+  } finally {
+    await browser.close();
+  }
+}
+
+const task = JSON.parse(process.argv[2]);
+const report = await (task.task === 'pages' ? pages(task) : play(task));
+process.stdout.write(`${JSON.stringify(report)}\n`);

@@ -1,0 +1,88 @@
+/** Runs in the page: plays one stream with one player at its default settings and reports what happened. */
+
+globalThis.play = async ({ player, mpd, seconds, live, rate }) => {
+  /** Stops within this time after the first moving picture are the player finding its feet. */
+  const SETTLE_S = 3;
+  /** Between two looks at the playback position, in milliseconds. */
+  const LOOK_MS = 100;
+  /** Without motion for this long, playback has stopped, whatever the events say. */
+  const STILL_S = 0.5;
+  /** Longest wait for the first moving picture. */
+  const STARTUP_S = 30;
+
+  const video = document.getElementById('video');
+  const errors = [];
+  const stalls = [];
+  const heights = [];
+  let latency = () => null;
+  const now = () => performance.now() / 1000;
+  const loaded = now();
+
+  video.addEventListener('error', () => errors.push(`video element: ${video.error?.message || video.error?.code}`));
+  if (player === 'dashjs') {
+    const dash = globalThis.dashjs.MediaPlayer().create();
+    dash.on('error', (event) => errors.push(`dash.js ${event.error?.code}: ${event.error?.message}`));
+    dash.initialize(video, mpd, true);
+    latency = () => (live ? dash.getCurrentLiveLatency() : null);
+  } else {
+    const shaka = globalThis.shaka;
+    shaka.polyfill.installAll();
+    const instance = new shaka.Player();
+    instance.addEventListener('error', ({ detail }) => errors.push(`shaka ${detail.code}: ${JSON.stringify(detail.data)}`));
+    await instance.attach(video);
+    await instance.load(mpd).catch((error) => errors.push(`shaka load ${error.code}: ${JSON.stringify(error.data)}`));
+    latency = () => (live ? instance.getStats().liveLatency : null);
+    await video.play().catch((error) => errors.push(`play: ${error.message}`));
+  }
+
+  let first = null; // when the picture first moved, and where
+  let ended = false;
+  let last = { at: now(), position: video.currentTime };
+  let still = null; // since when it does not move
+  video.addEventListener('ended', () => { ended = true; });
+  const close = (at) => {
+    if (still && first && still.at - first.at > SETTLE_S) {
+      stalls.push({ at: still.at - first.at, position: still.position, length: at - still.at });
+    }
+    still = null;
+  };
+  // The element says `waiting` when it has nothing to show, before any look at the position could tell.
+  video.addEventListener('waiting', () => { if (first && !ended && !still) still = { at: now(), position: video.currentTime, waiting: true }; });
+  video.addEventListener('playing', () => close(now()));
+
+  for (;;) {
+    await new Promise((resolve) => { setTimeout(resolve, LOOK_MS); });
+    const at = now();
+    const position = video.currentTime;
+    if (!first && video.videoWidth > 0 && position !== last.position && !video.seeking && !video.paused) {
+      first = { at, position: last.position };
+      video.playbackRate = rate;
+    }
+    if (video.videoHeight && heights.at(-1) !== video.videoHeight) heights.push(video.videoHeight);
+    if (position !== last.position) {
+      if (still && !still.waiting) close(at);
+      last = { at, position };
+    } else if (first && !ended && !still && at - last.at > STILL_S) {
+      still = { at: last.at, position };
+    }
+    if (ended || errors.length > 0) break;
+    if (!first && at - loaded > STARTUP_S) { errors.push(`no moving picture within ${STARTUP_S} s`); break; }
+    if (first && at - first.at >= seconds) break;
+  }
+  if (!ended) close(now());
+  return {
+    errors,
+    stalls,
+    heights,
+    ended,
+    startupMs: first ? (first.at - loaded) * 1000 : -1,
+    firstPosition: first?.position ?? -1,
+    lastPosition: video.currentTime,
+    watched: first ? now() - first.at : 0,
+    duration: Number.isFinite(video.duration) && !live ? video.duration : null,
+    frames: video.getVideoPlaybackQuality().totalVideoFrames,
+    dropped: video.getVideoPlaybackQuality().droppedVideoFrames,
+    audioBytes: video.webkitAudioDecodedByteCount ?? 0,
+    latency: latency(),
+  };
+};

@@ -1,0 +1,218 @@
+//! The browser: a headless Chromium that plays streams with the players that people use, driven by `browser/driver.mjs`.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, anyhow};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::process::{Process, run};
+
+/// What a driver run may need beyond what it plays: starting the browser on a busy machine, and its end.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// A player.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Player {
+    /// dash.js, default settings.
+    DashJs,
+    /// shaka-player, default settings.
+    Shaka,
+}
+
+impl Player {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::DashJs, Self::Shaka];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::DashJs => "dashjs",
+            Self::Shaka => "shaka",
+        }
+    }
+}
+
+/// What a player did.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Playback {
+    /// Errors of the player, the media element or the page.
+    pub errors: Vec<String>,
+    /// Each stop of playback after the first three seconds.
+    pub stalls: Vec<Stall>,
+    /// Milliseconds from loading the stream to its first moving picture.
+    pub startup_ms: f64,
+    /// Where playback was when it first moved, in seconds.
+    pub first_position: f64,
+    /// Where it was at the end.
+    pub last_position: f64,
+    /// Wall-clock seconds that it was watched, from the first moving picture on.
+    pub watched: f64,
+    /// Whether it ended by itself.
+    pub ended: bool,
+    /// `duration` of the media element; `None` for a live stream.
+    pub duration: Option<f64>,
+    /// Pictures decoded.
+    pub frames: u64,
+    /// Pictures decoded and not shown.
+    pub dropped: u64,
+    /// Bytes of sound decoded.
+    pub audio_bytes: u64,
+    /// Seconds behind the source, as the player computes it.
+    pub latency: Option<f64>,
+    /// Heights of the rungs played, in the order met.
+    pub heights: Vec<u32>,
+}
+
+/// One stop of playback.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Stall {
+    /// Seconds since the first moving picture.
+    pub at: f64,
+    /// Where playback stood.
+    pub position: f64,
+    /// For how long, in seconds.
+    pub length: f64,
+}
+
+/// What the pages did.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pages {
+    /// Errors on the console, uncaught exceptions, and replies of status 400 and above.
+    pub errors: Vec<String>,
+    /// Requests to other hosts than the page's own.
+    pub foreign: Vec<String>,
+    /// Per page: what it was asked for, its title, and how far its video moved.
+    pub pages: Vec<Page>,
+}
+
+/// One page.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Page {
+    /// Its path.
+    pub path: String,
+    /// Its title.
+    pub title: String,
+    /// Text that people see on it.
+    pub text: String,
+    /// Seconds that its video moved; `None` when it has none.
+    pub moved: Option<f64>,
+    /// Pictures decoded.
+    pub frames: u64,
+    /// The screenshot.
+    pub screenshot: PathBuf,
+}
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("browser")
+}
+
+/// Installs the players and the driver's library, once, from the lock file.
+fn install() -> Result<()> {
+    static INSTALLED: OnceLock<Result<(), String>> = OnceLock::new();
+    let installed = INSTALLED.get_or_init(|| {
+        let folder = folder();
+        // npm writes this file last.
+        if folder.join("node_modules/.package-lock.json").exists() {
+            return Ok(());
+        }
+        let mut npm = Command::new("npm");
+        npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(folder);
+        run("npm ci", &mut npm).map(|_| ()).map_err(|error| format!("{error:#}"))
+    });
+    installed.clone().map_err(|error| anyhow!(error))
+}
+
+fn drive<T: serde::de::DeserializeOwned>(task: &Value, limit: Duration) -> Result<T> {
+    install()?;
+    let mut node = Command::new("node");
+    node.arg(folder().join("driver.mjs")).arg(task.to_string());
+    let mut process = Process::start("the browser", &mut node)?;
+    let status = process.wait(limit + GRACE)?;
+    anyhow::ensure!(status.success(), "the driver ended with {status}:\n{}", process.err.text());
+    let line = process.out.wait("the driver's report", 0, GRACE, |line| serde_json::from_str(line).ok())?;
+    serde_json::from_value(line).context("the driver's report")
+}
+
+impl Player {
+    /// Plays a live stream for `seconds`.
+    ///
+    /// # Errors
+    /// When the browser can't be driven; what the player did wrong is in the report.
+    pub fn live(self, mpd: &str, seconds: u64) -> Result<Playback> {
+        let task = serde_json::json!({
+            "task": "play", "player": self.name(), "mpd": mpd, "seconds": seconds, "live": true, "rate": 1,
+        });
+        drive(&task, Duration::from_secs(seconds))
+    }
+
+    /// Plays a replay of `length` seconds from start to end, `rate` times as fast.
+    ///
+    /// # Errors
+    /// When the browser can't be driven; what the player did wrong is in the report.
+    pub fn replay(self, mpd: &str, length: f64, rate: f64) -> Result<Playback> {
+        let limit = Duration::from_secs_f64(length / rate) + GRACE;
+        let task = serde_json::json!({
+            "task": "play", "player": self.name(), "mpd": mpd, "seconds": limit.as_secs(), "live": false, "rate": rate,
+        });
+        drive(&task, limit)
+    }
+}
+
+impl Playback {
+    /// Checks that a live stream was played for `seconds` as people expect: no error, no stop, picture and sound.
+    ///
+    /// # Errors
+    /// What was not so.
+    pub fn check_live(&self, seconds: f64, fps: f64) -> Result<()> {
+        self.check_common()?;
+        let moved = self.last_position - self.first_position;
+        anyhow::ensure!(moved > 0.9 * seconds, "in {seconds} s playback moved {moved:.2} s: {self:?}");
+        anyhow::ensure!(self.frames_at_least(0.9 * seconds * fps), "too few pictures: {self:?}");
+        Ok(())
+    }
+
+    /// Checks that a replay of `length` seconds was played from start to end.
+    ///
+    /// # Errors
+    /// What was not so.
+    pub fn check_replay(&self, length: f64, fps: f64) -> Result<()> {
+        self.check_common()?;
+        let duration = self.duration.context("a replay without duration")?;
+        anyhow::ensure!((duration - length).abs() < 0.3, "{duration} s instead of {length} s: {self:?}");
+        anyhow::ensure!(self.first_position < 1.0, "it did not start at the start: {self:?}");
+        anyhow::ensure!(self.ended && duration - self.last_position < 0.3, "not to the end: {self:?}");
+        anyhow::ensure!(self.frames_at_least(0.9 * length * fps), "too few pictures: {self:?}");
+        Ok(())
+    }
+
+    fn check_common(&self) -> Result<()> {
+        anyhow::ensure!(self.errors.is_empty(), "errors: {:#?}", self.errors);
+        anyhow::ensure!(self.stalls.is_empty(), "playback stopped: {self:#?}");
+        anyhow::ensure!(self.audio_bytes > 0, "no sound was decoded: {self:?}");
+        Ok(())
+    }
+
+    fn frames_at_least(&self, least: f64) -> bool {
+        u32::try_from(self.frames).is_ok_and(|frames| f64::from(frames) >= least)
+    }
+}
+
+/// Opens gopcast's own pages one after the other, stays `seconds` on each, and takes a picture of each into `screenshots`.
+///
+/// # Errors
+/// When the browser can't be driven; what the pages did wrong is in the report.
+pub fn visit(http: &str, paths: &[String], seconds: u64, screenshots: &Path) -> Result<Pages> {
+    let task = serde_json::json!({
+        "task": "pages", "http": http, "paths": paths, "seconds": seconds, "screenshots": screenshots,
+    });
+    let limit = Duration::from_secs(seconds * u64::try_from(paths.len()).unwrap_or(1));
+    drive(&task, limit)
+}
