@@ -125,3 +125,183 @@ fn key_point(broadcast: &BroadcastId) -> u64 {
     let (words, _) = digest.as_chunks::<8>();
     words.first().map_or(0, |word| u64::from_be_bytes(*word))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW: WallTime = WallTime(1_700_000_000_000_000);
+    /// What a task of four vCPUs measures.
+    const CAPACITY: u64 = 120_000_000;
+
+    fn encoder(name: impl Into<String>, capacity: u64, bound: i64) -> Encoder {
+        Encoder {
+            id: name.into().parse().unwrap(),
+            address: "10.0.0.1:80".to_owned(),
+            capacity,
+            draining: false,
+            seen: NOW,
+            bound,
+        }
+    }
+
+    fn pool(count: usize) -> Vec<Encoder> {
+        (0..count).map(|n| encoder(format!("encoder-{n}"), CAPACITY, 0)).collect()
+    }
+
+    fn key(n: u64) -> BroadcastId {
+        BroadcastId::new(1_700_000_000_000 + n, [0; 10])
+    }
+
+    /// Where `key` goes on an otherwise empty ring: plain consistent hashing.
+    fn alone(encoders: &[Encoder], key: &BroadcastId) -> EncoderId {
+        Ring::new(encoders, NOW, &[]).place(key).unwrap().id.clone()
+    }
+
+    /// Places many keys, each as if it were the only one: the loads are set back after each.
+    fn each_alone(encoders: &[Encoder], keys: u64) -> Vec<EncoderId> {
+        let mut ring = Ring::new(encoders, NOW, &[]);
+        let load = ring.load;
+        (0..keys)
+            .map(|n| {
+                let id = ring.place(&key(n)).unwrap().id.clone();
+                ring.load = load;
+                for member in &mut ring.members {
+                    member.load = u128::try_from(member.encoder.bound).unwrap();
+                }
+                id
+            })
+            .collect()
+    }
+
+    #[test]
+    fn golden_placements() {
+        let (mut encoders, mut placements) = (Vec::new(), Vec::new());
+        for line in include_str!("../tests/data/ring-golden.txt").lines() {
+            match *line.split(' ').collect::<Vec<_>>() {
+                ["encoder", name, capacity, bound] => {
+                    encoders.push(encoder(name, capacity.parse().unwrap(), bound.parse().unwrap()));
+                }
+                ["place", key, name] => placements.push((key.parse().unwrap(), name)),
+                _ => assert!(line.starts_with('#'), "{line}"),
+            }
+        }
+        assert_eq!((encoders.len(), placements.len()), (4, 40));
+        for _ in 0..encoders.len() {
+            // The order in which encoders were read changes nothing.
+            encoders.rotate_left(1);
+            let mut ring = Ring::new(&encoders, NOW, &[]);
+            for (key, name) in &placements {
+                assert_eq!(ring.place(key).unwrap().id.as_str(), *name, "{key}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_living_are_candidates() {
+        let mut one = encoder("one", CAPACITY, 0);
+        assert!(is_candidate(&one, NOW));
+        assert!(is_candidate(&one, NOW.plus_micros(ALIVE_MICROS)));
+        assert!(!is_candidate(&one, NOW.plus_micros(ALIVE_MICROS + 1)));
+        assert!(is_candidate(&one, NOW.plus_micros(-60_000_000)), "its clock is ahead");
+        one.draining = true;
+        assert!(!is_candidate(&one, NOW));
+        let encoders = [one];
+        assert_eq!(Ring::new(&encoders, NOW, &[]).place(&key(1)), None);
+    }
+
+    #[test]
+    fn the_excluded_are_not_chosen_and_none_is_none() {
+        let encoders = pool(3);
+        let ids: Vec<_> = encoders.iter().map(|e| e.id.clone()).collect();
+        assert_eq!(Ring::new(&encoders, NOW, &ids).place(&key(1)), None);
+        assert_eq!(Ring::new(&[], NOW, &[]).place(&key(1)), None);
+        let first = alone(&encoders, &key(1));
+        let next = Ring::new(&encoders, NOW, std::slice::from_ref(&first)).place(&key(1)).unwrap();
+        assert_ne!(next.id, first);
+    }
+
+    #[test]
+    fn a_thousand_encoders_with_a_hundred_thousand_broadcasts_stay_in_bounds() {
+        let encoders = pool(1000);
+        let mut ring = Ring::new(&encoders, NOW, &[]);
+        let mut loads: HashMap<EncoderId, u64> = HashMap::new();
+        for n in 0..100_000 {
+            *loads.entry(ring.place(&key(n)).unwrap().id.clone()).or_default() += 1;
+        }
+        // The mean is 100.
+        assert!(loads.values().all(|&load| load <= 125), "{:?}", loads.values().max());
+        assert_eq!(loads.values().sum::<u64>(), 100_000);
+    }
+
+    #[test]
+    fn arcs_follow_capacity() {
+        let encoders = [encoder("small", CAPACITY / 2, 0), encoder("large", CAPACITY * 3 / 2, 0)];
+        let large = each_alone(&encoders, 20_000).iter().filter(|id| id.as_str() == "large").count();
+        assert!((14_000..16_000).contains(&large), "{large} of 20000, not about three quarters");
+    }
+
+    #[test]
+    fn one_encoder_more_takes_about_its_share_of_fresh_placements() {
+        for count in [4, 10, 25, 60] {
+            let (before, after) = (pool(count), pool(count + 1));
+            let keys = 20_000_u32;
+            let pairs = each_alone(&before, keys.into()).into_iter().zip(each_alone(&after, keys.into()));
+            let moved = u32::try_from(pairs.filter(|(a, b)| a != b).count()).unwrap();
+            let (share, most) =
+                (f64::from(moved) / f64::from(keys), 1.2 / f64::from(u32::try_from(count).unwrap()));
+            assert!(share <= most, "{count}: {share} > {most}");
+        }
+    }
+
+    fn any_pool() -> impl Strategy<Value = Vec<Encoder>> {
+        let encoder = (0u64..400_000_000, 0i64..50);
+        proptest::collection::vec(encoder, 1..20).prop_map(|list| {
+            let named = list.into_iter().enumerate();
+            named.map(|(n, (capacity, bound))| encoder_of(n, capacity, bound)).collect()
+        })
+    }
+
+    fn encoder_of(n: usize, capacity: u64, bound: i64) -> Encoder {
+        encoder(format!("e{n}"), capacity, bound)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// A ring with anybody on it always places, and never above ⌈1.25 × fair share⌉.
+        #[test]
+        fn loads_are_bounded(encoders in any_pool(), keys in 1u64..200) {
+            let mut ring = Ring::new(&encoders, NOW, &[]);
+            let capacity: u128 = encoders.iter().map(|e| u128::from(e.capacity.max(1))).sum();
+            let mut loads: HashMap<_, _> =
+                encoders.iter().map(|e| (&e.id, u128::try_from(e.bound).unwrap())).collect();
+            for n in 0..keys {
+                let chosen = ring.place(&key(n)).unwrap();
+                let load = loads.get_mut(&chosen.id).unwrap();
+                *load += 1;
+                let load = *load;
+                let total: u128 = loads.values().sum();
+                let limit = (5 * total * u128::from(chosen.capacity.max(1))).div_ceil(4 * capacity);
+                prop_assert!(load <= limit, "{load} > {limit}");
+            }
+        }
+
+        /// On an empty ring a newcomer takes placements over; nothing moves between the others.
+        #[test]
+        fn a_newcomer_moves_nothing_between_the_others(
+            encoders in any_pool(), capacity in 0u64..400_000_000, n in any::<u32>(),
+        ) {
+            let mut before = encoders;
+            before.iter_mut().for_each(|e| e.bound = 0);
+            let mut after = before.clone();
+            after.push(encoder("newcomer", capacity, 0));
+            let (was, is) = (alone(&before, &key(n.into())), alone(&after, &key(n.into())));
+            prop_assert!(is == was || is.as_str() == "newcomer", "{was} became {is}");
+        }
+    }
+}

@@ -13,3 +13,6 @@ pub use end::EndDecision;
 pub use open::OpenDecision;
 pub use publish::{ChunkDecision, CloseDecision, StartDecision};
 pub use tell::{Heard, Reaction, RebindReason};
+
+#[cfg(test)]
+mod tests;

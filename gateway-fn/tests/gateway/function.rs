@@ -1,0 +1,120 @@
+//! The binary itself, under a Lambda Runtime API of a few lines: it takes events in turn and gives replies and function errors.
+
+use std::{process::Stdio, sync::Arc};
+
+use axum::{
+    Router,
+    extract::{Path, State as Axum},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde_json::{Value, json};
+use tokio::{
+    process::Command,
+    sync::{Mutex, mpsc},
+};
+
+use super::common::{SECRET, Stack, TABLE, key};
+
+/// What the function gives back for one event: reply or error, and its body.
+type Outcome = (String, Value);
+
+#[derive(Clone)]
+struct Api {
+    events: Arc<Mutex<mpsc::Receiver<Value>>>,
+    outcomes: mpsc::Sender<Outcome>,
+}
+
+async fn next(Axum(api): Axum<Api>) -> Response {
+    let Some(event) = api.events.lock().await.recv().await else { return std::future::pending().await };
+    let headers = [
+        ("lambda-runtime-aws-request-id", "request-1"),
+        ("lambda-runtime-deadline-ms", "9999999999999"),
+        ("lambda-runtime-invoked-function-arn", "arn:aws:lambda:eu-central-1:1:function:gateway"),
+    ];
+    (headers, event.to_string()).into_response()
+}
+
+async fn outcome(Axum(api): Axum<Api>, Path((_, kind)): Path<(String, String)>, body: String) -> StatusCode {
+    api.outcomes.send((kind, serde_json::from_str(&body).unwrap())).await.unwrap();
+    StatusCode::ACCEPTED
+}
+
+#[tokio::test]
+async fn the_function_answers_events_and_reports_errors() {
+    let stack = Stack::start().await;
+    stack.live("demo").await;
+    let encoder = stack.encoder("one").await;
+    let (events, for_function) = mpsc::channel(8);
+    let (outcomes, mut of_function) = mpsc::channel(8);
+    let app = Router::new()
+        .route("/2018-06-01/runtime/invocation/next", get(next))
+        .route("/2018-06-01/runtime/invocation/{id}/{kind}", post(outcome))
+        .with_state(Api { events: Arc::new(Mutex::new(for_function)), outcomes });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let api = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+
+    let mut function = Command::new(env!("CARGO_BIN_EXE_gateway-fn"))
+        .env_clear()
+        .envs([
+            ("GOPCAST_TABLE", TABLE),
+            ("GOPCAST_HOP_SECRET", SECRET),
+            ("AWS_LAMBDA_RUNTIME_API", &api),
+            ("AWS_LAMBDA_FUNCTION_NAME", "gateway"),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
+            ("AWS_REGION", "eu-central-1"),
+            ("AWS_ACCESS_KEY_ID", "a"),
+            ("AWS_SECRET_ACCESS_KEY", "b"),
+            ("AWS_ENDPOINT_URL_DYNAMODB", &stack.endpoint),
+        ])
+        .stdout(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+
+    let hash = key("demo").hash();
+    events.send(json!({"event": "open", "connection": "connection-1", "key_hash": hash})).await.unwrap();
+    let (kind, opened) = of_function.recv().await.unwrap();
+    assert_eq!(
+        (kind.as_str(), &opened["outcome"], &opened["publish"]),
+        ("response", &json!("opened"), &json!(1))
+    );
+
+    let broadcast = &opened["broadcast"];
+    let chunk = json!({"event": "chunk", "live": "demo", "broadcast": broadcast, "publish": 1, "seq": 0});
+    events.send(chunk).await.unwrap();
+    let (kind, accepted) = of_function.recv().await.unwrap();
+    assert_eq!((kind.as_str(), accepted), ("response", json!({"outcome": "accepted", "warnings": []})));
+    assert_eq!(encoder.heard().len(), 1);
+
+    events.send(json!({"event": "fly"})).await.unwrap();
+    let (kind, error) = of_function.recv().await.unwrap();
+    assert_eq!((kind.as_str(), &error["errorType"]), ("error", &json!("InvalidEvent")));
+    assert!(error["errorMessage"].as_str().unwrap().contains("fly"), "{error}");
+
+    // It goes on after an error.
+    events.send(json!({"event": "end", "live": "demo"})).await.unwrap();
+    let (kind, ending) = of_function.recv().await.unwrap();
+    assert_eq!((kind.as_str(), ending), ("response", json!({"outcome": "ending", "broadcast": broadcast})));
+    function.kill().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_function_without_its_settings_says_all_that_is_missing_and_no_secret() {
+    let output = Command::new(env!("CARGO_BIN_EXE_gateway-fn"))
+        .env_clear()
+        .env("GOPCAST_HOP_SECRET", "hunter2")
+        .output()
+        .await
+        .unwrap();
+    assert!(!output.status.success());
+    let text = String::from_utf8(output.stderr).unwrap();
+    for part in ["GOPCAST_TABLE", "GOPCAST_HOP_SECRET", "AWS_LAMBDA_RUNTIME_API", "AWS_LAMBDA_FUNCTION_NAME"]
+    {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    assert!(!text.contains("hunter2"));
+}

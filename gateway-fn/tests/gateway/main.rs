@@ -1,0 +1,10 @@
+//! The gateway against a real table and real HTTP encoders on loopback.
+
+#[cfg(test)]
+mod common;
+#[cfg(test)]
+mod encoders;
+#[cfg(test)]
+mod function;
+#[cfg(test)]
+mod publishes;
