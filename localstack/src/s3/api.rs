@@ -115,19 +115,31 @@ fn conditions(
     }
 }
 
-/// What the conditions of a read come to.
-enum Reading {
-    Send,
-    NotModified,
+/// The 304 of a read whose condition says that the reader has this version. `s3s` makes it from an error only.
+fn not_modified(meta: &Meta) -> S3Error {
+    let mut headers = http::HeaderMap::new();
+    let named = [
+        (http::header::ETAG, Some(format!("\"{}\"", meta.etag))),
+        (http::header::CACHE_CONTROL, meta.headers.cache_control.clone()),
+    ];
+    for (name, value) in named {
+        if let Some(Ok(value)) = value.map(http::HeaderValue::try_from) {
+            headers.insert(name, value);
+        }
+    }
+    let mut error = S3Error::new(S3ErrorCode::NotModified);
+    error.set_headers(headers);
+    error
 }
 
+/// `Ok` when the body is to be sent.
 fn judge_reading(
     meta: &Meta,
     if_match: Option<&ETagCondition>,
     if_none_match: Option<&ETagCondition>,
     if_modified_since: Option<&Timestamp>,
     if_unmodified_since: Option<&Timestamp>,
-) -> S3Result<Reading> {
+) -> S3Result<()> {
     let tag = ETag::Strong(meta.etag.clone());
     // HTTP dates have whole seconds (RFC 9110, section 13.1.3).
     let modified = timestamp(meta.modified_ms.div_euclid(1000) * 1000)?;
@@ -145,7 +157,7 @@ fn judge_reading(
         Some(ETagCondition::ETag(known)) => known.weak_cmp(&tag),
         None => if_modified_since.is_some_and(|since| modified <= *since),
     };
-    Ok(if unchanged { Reading::NotModified } else { Reading::Send })
+    if unchanged { Err(not_modified(meta)) } else { Ok(()) }
 }
 
 fn timestamp(ms: i64) -> S3Result<Timestamp> {
@@ -213,7 +225,7 @@ impl S3 for Api {
     ) -> S3Result<S3Response<DeleteBucketOutput>> {
         let store = Arc::clone(&self.store);
         blocking(move || store.delete_bucket(&req.input.bucket)).await?;
-        Ok(S3Response::with_status(DeleteBucketOutput::default(), http::StatusCode::NO_CONTENT))
+        Ok(S3Response::new(DeleteBucketOutput::default()))
     }
 
     async fn head_bucket(&self, req: S3Request<HeadBucketInput>) -> S3Result<S3Response<HeadBucketOutput>> {
@@ -293,7 +305,7 @@ impl S3 for Api {
         let input = req.input;
         let opened = self.open(&input.bucket, &input.key).await?;
         let meta = opened.meta.clone();
-        let reading = judge_reading(
+        judge_reading(
             &meta,
             input.if_match.as_ref(),
             input.if_none_match.as_ref(),
@@ -312,9 +324,6 @@ impl S3 for Api {
             metadata: user_metadata(&meta),
             ..Default::default()
         };
-        if let Reading::NotModified = reading {
-            return Ok(S3Response::with_status(output, http::StatusCode::NOT_MODIFIED));
-        }
         let range = match &input.range {
             None => 0..meta.size,
             Some(range) => {
@@ -339,7 +348,7 @@ impl S3 for Api {
     async fn head_object(&self, req: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
         let input = req.input;
         let meta = self.open(&input.bucket, &input.key).await?.meta;
-        let reading = judge_reading(
+        judge_reading(
             &meta,
             input.if_match.as_ref(),
             input.if_none_match.as_ref(),
@@ -361,13 +370,7 @@ impl S3 for Api {
             content_type: meta.headers.content_type,
             ..Default::default()
         };
-        Ok(match reading {
-            Reading::Send => S3Response::new(output),
-            Reading::NotModified => S3Response::with_status(
-                HeadObjectOutput { content_length: None, ..output },
-                http::StatusCode::NOT_MODIFIED,
-            ),
-        })
+        Ok(S3Response::new(output))
     }
 
     async fn copy_object(&self, req: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
@@ -409,7 +412,7 @@ impl S3 for Api {
         let input = req.input;
         let conditions = conditions(input.if_match, None)?;
         self.delete(&input.bucket, &input.key, conditions).await?;
-        Ok(S3Response::with_status(DeleteObjectOutput::default(), http::StatusCode::NO_CONTENT))
+        Ok(S3Response::new(DeleteObjectOutput::default()))
     }
 
     async fn delete_objects(
