@@ -12,6 +12,7 @@ pub mod flv;
 pub mod gop;
 pub mod id;
 pub mod index;
+pub mod ingest;
 pub mod ladder;
 pub mod ledger;
 pub mod names;

@@ -38,24 +38,26 @@ pub enum Placement {
 #[derive(Debug)]
 pub struct AudioTimeline {
     rate: u32,
-    /// Nothing may end at or before this position.
+    /// The first frame ends after this position…
     from: Ticks,
+    /// …and does not begin before this one.
+    floor: Ticks,
     next: Option<Ticks>,
     off_since: Option<Millis>,
     leaving_out: bool,
 }
 
 impl AudioTimeline {
-    /// A count that begins with the first frame that ends after `from`, in samples.
+    /// A count that begins with the first frame that ends after `from` and does not begin before `floor`, in samples.
     #[must_use]
-    pub fn new(rate: u32, from: Ticks) -> Self {
-        Self { rate, from, next: None, off_since: None, leaving_out: false }
+    pub fn new(rate: u32, from: Ticks, floor: Ticks) -> Self {
+        Self { rate, from, floor, next: None, off_since: None, leaving_out: false }
     }
 
     /// A count that goes on at a position, in samples.
     #[must_use]
     pub fn going_on(rate: u32, at: Ticks) -> Self {
-        Self { next: Some(at), ..Self::new(rate, at) }
+        Self { next: Some(at), ..Self::new(rate, at, at) }
     }
 
     /// Where the next frame would go, in samples; `None` before the first.
@@ -68,7 +70,7 @@ impl AudioTimeline {
     pub fn place(&mut self, line: Line, ms: Millis) -> Placement {
         let stamped = rescale(line.at(ms), VIDEO_TIMESCALE, self.rate);
         let Some(next) = self.next else {
-            if stamped.saturating_add(FRAME) <= self.from {
+            if stamped.saturating_add(FRAME) <= self.from || stamped < self.floor {
                 return Placement::LeftOut;
             }
             self.next = Some(stamped.saturating_add(FRAME));
@@ -130,7 +132,7 @@ mod tests {
     #[test]
     fn twelve_hours_of_rounded_stamps_are_counted_exactly() {
         for rate in [44_100i64, 48_000, 22_050, 8_000, 96_000] {
-            let mut timeline = AudioTimeline::new(u32::try_from(rate).unwrap(), 0);
+            let mut timeline = AudioTimeline::new(u32::try_from(rate).unwrap(), 0, Ticks::MIN);
             for n in 0..12 * 3600 * rate / 1024 {
                 // Cut to whole milliseconds, as some encoders do; the first one is exact.
                 assert_eq!(
@@ -144,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_hole_is_filled_and_an_overlap_left_out() {
-        let mut timeline = AudioTimeline::new(48_000, 0);
+        let mut timeline = AudioTimeline::new(48_000, 0, Ticks::MIN);
         assert_eq!(timeline.place(LINE, 0), at(0));
         assert_eq!(timeline.place(LINE, 521), Placement::At { position: 25_008, silence: 25_008 - 1024 });
         assert_eq!(timeline.place(LINE, 542), at(26_032));
@@ -156,7 +158,7 @@ mod tests {
     #[test]
     fn a_slow_sound_card_is_corrected_before_lips_and_voice_part() {
         // 100 ppm slow: stamps run ahead of the count by 0.36 s an hour.
-        let mut timeline = AudioTimeline::new(48_000, 0);
+        let mut timeline = AudioTimeline::new(48_000, 0, Ticks::MIN);
         let (mut worst, mut filled) = (0, 0);
         for n in 0..48_000 * 3600 / 1024i64 {
             let ms = n * 1024 * 10_001 / 10_000 / 48;
@@ -170,7 +172,7 @@ mod tests {
 
     #[test]
     fn jitter_moves_nothing() {
-        let mut timeline = AudioTimeline::new(44_100, 0);
+        let mut timeline = AudioTimeline::new(44_100, 0, Ticks::MIN);
         for n in 0..10_000i64 {
             let jitter = [0, 30, -30, 60, -60, 10][usize::try_from(n % 6).unwrap()];
             let ms = n * 1024 * 1000 / 44_100 + if n == 0 { 0 } else { jitter };
@@ -180,7 +182,7 @@ mod tests {
 
     #[test]
     fn sound_from_before_the_first_picture_is_left_out() {
-        let mut timeline = AudioTimeline::new(48_000, 0);
+        let mut timeline = AudioTimeline::new(48_000, 0, Ticks::MIN);
         assert_eq!(timeline.place(LINE, -43), Placement::LeftOut);
         assert_eq!(timeline.place(LINE, -21), at(-1008));
         assert_eq!(timeline.place(LINE, 0), at(16));

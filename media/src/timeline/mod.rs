@@ -18,6 +18,9 @@ pub const JUMP_FORWARD_MS: i64 = 10_000;
 /// A stamp further than this before the one before it, in ms, is a jump and not jitter: encoders' queues reorder by a few frames only.
 pub const JUMP_BACK_MS: i64 = 500;
 
+/// Tracks whose stamps are this near, in ms, agree: a track that comes back to the other after a stray stamp does not jump.
+const TOGETHER_MS: u64 = 1_000;
+
 /// Ticks of [`VIDEO_TIMESCALE`] in one millisecond.
 pub const TICKS_PER_MS: Ticks = 90;
 
@@ -56,9 +59,8 @@ pub struct Clock {
 impl Clock {
     /// Unwraps the next stamp of a track.
     ///
-    /// Within a track the result never goes back by more than [`JUMP_BACK_MS`] nor forward by more than [`JUMP_FORWARD_MS`] or the time that
-    /// passed on arrival. A stamp that would is taken to follow the other track, if that has jumped there already, or else to have
-    /// come as much later than its predecessor as it arrived later.
+    /// A stamp that would go back by more than [`JUMP_BACK_MS`], or that lies more than [`JUMP_FORWARD_MS`] ahead, is taken to follow the other track, if that is near, or else to be as much later than what came last as it
+    /// arrived later.
     pub fn stamp(&mut self, track: Track, raw: u32, arrival: WallTime) -> Stamp {
         let (own, other) = match track {
             Track::Video => (self.video, self.audio),
@@ -74,13 +76,19 @@ impl Clock {
         });
         let (ms, jumped) = match (by_own, by_other) {
             (Some((own, ms)), _) if near(own, ms) => (ms, false),
-            (Some((own, _)), Some((_, ms))) if near(own, ms) => (ms, false),
-            (Some((own, _)), _) => (own.ms.saturating_add(elapsed_ms(own.arrival, arrival)), true),
+            (Some((own, _)), Some((other, ms)))
+                if ms >= own.ms - JUMP_BACK_MS || other.ms.abs_diff(ms) <= TOGETHER_MS =>
+            {
+                (ms, false)
+            }
             (None, Some((_, ms))) => (ms, false),
-            (None, None) => match other {
-                Some(other) => (other.ms.saturating_add(elapsed_ms(other.arrival, arrival)), true),
-                None => (Millis::from(raw), false),
-            },
+            (own, _) => {
+                let now = |last: Last| last.ms.saturating_add(elapsed_ms(last.arrival, arrival));
+                match own.map(|(own, _)| own).into_iter().chain(other).map(now).max() {
+                    Some(ms) => (ms, true),
+                    None => (Millis::from(raw), false),
+                }
+            }
         };
         let last = Some(Last { raw, ms, arrival });
         match track {
@@ -165,6 +173,16 @@ mod tests {
         // And back again.
         assert_eq!(clock.stamp(Track::Video, 0, at(120)), Stamp { ms: 1120, jumped: true });
         assert_eq!(clock.stamp(Track::Audio, 0, at(121)), Stamp { ms: 1120, jumped: false });
+    }
+
+    #[test]
+    fn a_stray_stamp_moves_nothing_after_it() {
+        let mut clock = Clock::default();
+        for (track, raw) in [(Track::Video, 0), (Track::Audio, 10), (Track::Audio, 3_000), (Track::Video, 33)]
+        {
+            clock.stamp(track, raw, at(0));
+        }
+        assert_eq!(clock.stamp(Track::Audio, 53, at(53)), Stamp { ms: 53, jumped: false });
     }
 
     #[test]

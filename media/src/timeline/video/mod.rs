@@ -241,23 +241,25 @@ fn nearest_rate(current: FrameRate, frames: i64, ms: i64) -> Option<FrameRate> {
     std::iter::once(current).chain(USUAL_RATES).min_by_key(off)
 }
 
-/// Presentation times straight from the stamps.
+/// Presentation times straight from the stamps. A picture stamped past the next IDR picture, which in a closed GOP is shown before it, is
+/// brought back: one wrong stamp must not push what follows.
 fn by_stamps(line: Line, start: Ticks, stamps: &[Millis], next: Option<Millis>) -> Mapped {
     let mut order: Vec<usize> = (0..stamps.len()).collect();
     order.sort_by_key(|n| (*n != 0, stamps[*n]));
+    let limit = next.map_or(Ticks::MAX, |next| line.at(next));
     let mut pts = vec![start; stamps.len()];
     let mut last = start;
-    for n in order.into_iter().skip(1) {
-        last = line.at(stamps[n]).max(last + 1);
+    for (n, left) in order.into_iter().zip((0..stamps.len()).rev()).skip(1) {
+        let latest = limit.saturating_sub(Ticks::try_from(left).unwrap_or(0)).saturating_sub(1);
+        last = line.at(stamps[n]).min(latest).max(last + 1);
         pts[n] = last;
     }
-    let end = match next {
-        Some(next) => line.at(next).max(last + 1),
-        None => {
-            let gaps = Ticks::try_from(stamps.len()).unwrap_or(1) - 1;
-            let mean = if gaps > 0 { (last - start) / gaps } else { DURATION_DEFAULT };
-            last + mean.clamp(1, DURATION_MAX)
-        }
+    let end = if next.is_some() {
+        limit.max(last + 1)
+    } else {
+        let gaps = Ticks::try_from(stamps.len()).unwrap_or(1) - 1;
+        let mean = if gaps > 0 { (last - start) / gaps } else { DURATION_DEFAULT };
+        last + mean.clamp(1, DURATION_MAX)
     };
     Mapped { frame_rate: None, pts, dts: Vec::new(), end }
 }

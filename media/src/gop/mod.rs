@@ -1,0 +1,466 @@
+//! Cuts a publish into closed GOPs with the sound of the same time.
+//!
+//! A GOP is cut before every IDR picture, told by its NAL units, that comes [`GOP_MIN_MS`] or more after the one before; then it waits for its
+//! sound, for [`SOUND_WAIT_MS`] at most. Times are relative to the first picture of the publish; the caller adds where that lies.
+//!
+//! Invariants of what comes out: it satisfies [`crate::chunk::Chunk`]'s; a GOP starts where the one before ended, to the tick, as does its
+//! sound, unless it says `discontinuity`; once there is sound every GOP has some. What can't be used is left out and counted, never
+//! passed on. Nothing here grows without bound.
+
+mod building;
+mod sound;
+
+use std::{collections::VecDeque, sync::Arc};
+
+use bytes::Bytes;
+
+pub use self::sound::{QUEUE_MAX as SOUND_QUEUE_MAX, SoundStats};
+use self::{
+    building::{Building, Closing},
+    sound::{Arrived, Sound},
+};
+use crate::{
+    aac, avc,
+    chunk::{AudioTrack, VideoTrack},
+    time::{FrameRate, Ticks, WallTime},
+    timeline::{Line, Millis, TICKS_PER_MS, video::VideoTimeline, wall_ticks},
+    verdict::{Code, Verdict},
+};
+
+/// IDR pictures nearer than this to the GOP's first, in ms, do not cut: encoders put them at scene changes, some send nothing else, and
+/// every cut costs a write, a notice and an encoder's start.
+pub const GOP_MIN_MS: i64 = 500;
+/// Longest GOP in ms: OBS's default is 250 frames, 10 s at 25 frames a second.
+pub const GOP_MAX_MS: i64 = 10_000;
+/// By how much stamps of whole milliseconds may overstate a length.
+const ROUNDING_MS: i64 = 2;
+/// Most bytes of a GOP's pictures: what a chunk holds, less room for sound and tables.
+pub const GOP_BYTES_MAX: usize = 60 << 20;
+/// Most pictures of a GOP: the longest at 240 frames a second.
+pub const GOP_PICTURES_MAX: usize = 2_400;
+/// How long a GOP waits for its sound, in ms, on arrival or by the pictures' stamps: encoders interleave within a second.
+pub const SOUND_WAIT_MS: i64 = 2_000;
+/// A distance of pictures from which the GOP is not held open, in ms: a picture held for longer is better told as a hole.
+pub const PAUSE_MS: i64 = 5_000;
+/// Sound without any picture for so long, in ms, makes a show without pictures.
+pub const SOUND_ONLY_AFTER_MS: i64 = 3_000;
+/// Length of the chunks of a show without pictures, in ticks: 2 s.
+pub const SOUND_ONLY_TICKS: Ticks = 180_000;
+/// How far presentation may lag behind arrival, in ticks: 4 s. More, for [`LAG_SUSTAIN_MS`], and the timeline is set anew to wall-clock time.
+pub const LAG_MAX: Ticks = 360_000;
+/// How long the lag must last, in ms: what a stall of the network held back has been caught up by then.
+pub const LAG_SUSTAIN_MS: i64 = 10_000;
+/// Most GOPs that wait for sound at once: four of the shortest make up [`SOUND_WAIT_MS`]. Beyond, the oldest goes without.
+pub const CLOSING_MAX: usize = 6;
+/// Later than any presentation time.
+const EVER: Ticks = 1 << 60;
+/// Largest composition offset believed, in ms: 16 frames of reordering at 4 frames a second.
+pub const COMPOSITION_MAX_MS: i32 = 4_000;
+
+/// A picture, its stamps unwrapped.
+#[derive(Debug, Clone)]
+pub struct Picture {
+    /// When its last byte arrived.
+    pub arrival: WallTime,
+    /// Decode time by the publisher.
+    pub dts: Millis,
+    /// Presentation minus decode time in ms.
+    pub composition_ms: i32,
+    /// What its NAL units say it is.
+    pub kind: avc::SampleKind,
+    /// FLV's key frame flag.
+    pub keyframe: bool,
+    /// The NAL units.
+    pub data: Bytes,
+}
+
+/// A closed GOP. Times are relative to the publish's first picture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gop {
+    /// When its last byte arrived.
+    pub received: WallTime,
+    /// It does not start where the one before ended.
+    pub discontinuity: bool,
+    /// Its pictures.
+    pub video: Option<VideoTrack>,
+    /// Its sound.
+    pub audio: Option<AudioTrack>,
+    /// The samples: pictures, then sound.
+    pub samples: Vec<Bytes>,
+}
+
+/// What the cutter has to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The publish's first picture (or sound) arrived then: relative time 0.
+    Began(WallTime),
+    /// A GOP is complete.
+    Gop(Box<Gop>),
+    /// Something the broadcaster should know.
+    Warning(Verdict),
+}
+
+/// What happened so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Pictures taken.
+    pub pictures: u64,
+    /// Pictures left out: before the first IDR picture, after a pause until the next, damaged, or shown before their GOP's IDR picture.
+    pub left_out: u64,
+    /// The sound's part.
+    pub sound: SoundStats,
+}
+
+enum State {
+    /// For an IDR picture.
+    Waiting,
+    Pictures(Building),
+    /// No pictures, sound alone; the next chunk starts here.
+    SoundOnly(Ticks),
+}
+
+/// Cuts one publish.
+pub struct Cutter {
+    config: Option<Arc<avc::Config>>,
+    next_config: Option<Arc<avc::Config>>,
+    metadata_rate: Option<FrameRate>,
+    timeline: VideoTimeline,
+    sound: Sound,
+    state: State,
+    line: Option<Line>,
+    origin: WallTime,
+    /// Where the next GOP starts if it goes on from the last.
+    chain: Ticks,
+    closing: VecDeque<Closing>,
+    /// False after sound was waited for in vain, until some comes.
+    wait_for_sound: bool,
+    video_seen: bool,
+    /// Since when pictures have been left out for want of an IDR picture, and whether any claimed to be a key frame.
+    idle: Option<(Millis, bool)>,
+    /// When the lag was last within its bound.
+    in_time: Option<WallTime>,
+    newest: Ticks,
+    stats: Stats,
+    events: VecDeque<Event>,
+}
+
+impl Default for Cutter {
+    fn default() -> Self {
+        Self {
+            config: None,
+            next_config: None,
+            metadata_rate: None,
+            timeline: VideoTimeline::default(),
+            sound: Sound::default(),
+            state: State::Waiting,
+            line: None,
+            origin: WallTime(0),
+            chain: 0,
+            closing: VecDeque::new(),
+            wait_for_sound: true,
+            video_seen: false,
+            idle: None,
+            in_time: None,
+            newest: 0,
+            stats: Stats::default(),
+            events: VecDeque::new(),
+        }
+    }
+}
+
+impl Cutter {
+    /// The next thing to say.
+    pub fn poll(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        Stats { sound: self.sound.stats(), ..self.stats }
+    }
+
+    /// How far the newest presentation time is ahead of the time that has passed since the first picture, in ticks; negative when it
+    /// lags, 0 before the first picture.
+    #[must_use]
+    pub fn lead(&self, now: WallTime) -> Ticks {
+        if self.line.is_none() { 0 } else { self.newest.saturating_sub(wall_ticks(self.origin, now)) }
+    }
+
+    /// The configuration that samples are to be read with.
+    #[must_use]
+    pub fn video_config(&self) -> Option<&Arc<avc::Config>> {
+        self.next_config.as_ref().or(self.config.as_ref())
+    }
+
+    /// The pictures' configuration; a changed one comes into force with the next IDR picture.
+    pub fn configure_video(&mut self, config: avc::Config) {
+        self.video_seen = true;
+        if self.video_config().is_none_or(|current| **current != config) {
+            self.next_config = Some(Arc::new(config));
+        } else if self.config.as_deref() == Some(&config) {
+            self.next_config = None;
+        }
+    }
+
+    /// The sound's configuration; a changed one comes into force with the next GOP.
+    pub fn configure_audio(&mut self, config: aac::Config) {
+        self.sound.configure(config);
+    }
+
+    /// The frame rate that the metadata declares.
+    pub fn declare_rate(&mut self, rate: Option<FrameRate>) {
+        self.metadata_rate = rate;
+    }
+
+    /// The next picture.
+    ///
+    /// # Errors
+    /// A fatal verdict, when the publish can't be cut: GOPs too long, open, or too large.
+    pub fn picture(&mut self, picture: Picture) -> Result<(), Verdict> {
+        self.video_seen = true;
+        let composition =
+            if picture.composition_ms.abs() <= COMPOSITION_MAX_MS { picture.composition_ms } else { 0 };
+        let pts = picture.dts.saturating_add(i64::from(composition));
+        self.settle(picture.arrival, picture.dts);
+        if let Some(line) = self.line {
+            self.newest = self.newest.max(line.at(picture.dts));
+            if wall_ticks(self.origin, picture.arrival).saturating_sub(line.at(picture.dts)) <= LAG_MAX {
+                self.in_time = Some(picture.arrival);
+            }
+        }
+        match picture.kind {
+            avc::SampleKind::Idr => self.idr(picture, pts),
+            _ => self.other(picture, pts),
+        }
+    }
+
+    fn idr(&mut self, picture: Picture, pts: Millis) -> Result<(), Verdict> {
+        let changed = self.next_config.is_some();
+        let Some(config) = self.next_config.take().or_else(|| self.config.clone()) else {
+            return self.leave_out(&picture);
+        };
+        let mut goes_on = false;
+        if let State::Pictures(gop) = &mut self.state {
+            let length = pts.saturating_sub(gop.first());
+            if !changed && length < GOP_MIN_MS {
+                self.stats.pictures += 1;
+                return gop.push(picture, pts);
+            }
+            let pause = picture.dts.saturating_sub(gop.last_decoded()) >= PAUSE_MS;
+            goes_on = !pause && length <= GOP_MAX_MS + ROUNDING_MS;
+        }
+        self.idle = None;
+        let line = match self.line {
+            Some(line) => line,
+            None => self.begin(Line { ms: pts, ticks: 0 }, picture.arrival),
+        };
+        let behind = self.in_time.is_some_and(|at| picture.arrival.micros_since(at) >= LAG_SUSTAIN_MS * 1000);
+        let by = wall_ticks(self.origin, picture.arrival).saturating_sub(line.at(pts));
+        let reanchor = behind && by > 0;
+        goes_on &= !reanchor;
+        let first_ever = matches!(self.state, State::Waiting) && self.stats.pictures == 0;
+        self.close_gop(goes_on.then_some(pts), line.at(pts).max(self.chain), picture.arrival, picture.dts);
+        let mut start = self.chain;
+        let mut breaks = false;
+        if !goes_on {
+            let line = if reanchor { self.reanchor(line, by, picture.arrival) } else { line };
+            start = line.at(pts).max(self.chain);
+            breaks = !first_ever || start != self.chain;
+        }
+        if breaks {
+            self.flush_closing();
+            self.sound.break_off(start);
+        }
+        if self.sound.changes() {
+            self.flush_closing();
+            self.sound.change(self.line.unwrap_or(line));
+        }
+        if changed {
+            self.timeline.reset();
+            self.config = Some(config.clone());
+        }
+        self.timeline.declare(config.sps.frame_rate, self.metadata_rate);
+        self.stats.pictures += 1;
+        self.chain = start;
+        let mut gop = Building::new(config, start, breaks, picture.dts, pts);
+        let result = gop.push(picture, pts);
+        self.state = State::Pictures(gop);
+        result
+    }
+
+    /// Moves the timeline forward by `by`, to wall-clock time; sound that belongs to what is closed does not move.
+    fn reanchor(&mut self, line: Line, by: Ticks, now: WallTime) -> Line {
+        self.flush_closing();
+        let line = line.shifted(by);
+        self.line = Some(line);
+        self.in_time = Some(now);
+        self.sound.shift(by);
+        self.events.push_back(Event::Warning(Verdict::new(
+            Code::TimestampJump,
+            "The stream lagged behind real time for many seconds and was set to the present; check the upload bandwidth and the encoder's load.",
+        )));
+        line
+    }
+
+    fn other(&mut self, picture: Picture, pts: Millis) -> Result<(), Verdict> {
+        let State::Pictures(gop) = &mut self.state else { return self.leave_out(&picture) };
+        let distance = picture.dts.saturating_sub(gop.last_decoded());
+        let too_long = pts.saturating_sub(gop.first()) > GOP_MAX_MS + ROUNDING_MS;
+        if distance >= PAUSE_MS || (too_long && distance >= GOP_MAX_MS / 10) {
+            let chain = self.chain;
+            self.close_gop(None, chain, picture.arrival, picture.dts);
+            return self.leave_out(&picture);
+        }
+        if too_long {
+            return Err(no_idr(gop.has_open_keyframes() || picture.keyframe));
+        }
+        if pts < gop.first() || picture.kind == avc::SampleKind::NoPicture {
+            self.stats.left_out += 1;
+            return Ok(());
+        }
+        self.stats.pictures += 1;
+        gop.push(picture, pts)
+    }
+
+    fn leave_out(&mut self, picture: &Picture) -> Result<(), Verdict> {
+        self.stats.left_out += 1;
+        let (since, keyframe) = self.idle.unwrap_or((picture.dts, false));
+        let keyframe = keyframe || picture.keyframe;
+        self.idle = Some((since, keyframe));
+        if picture.dts.saturating_sub(since) > GOP_MAX_MS { Err(no_idr(keyframe)) } else { Ok(()) }
+    }
+
+    /// The next frame of sound.
+    pub fn frame(&mut self, arrival: WallTime, ms: Millis, data: Bytes) {
+        if self.sound.push(Arrived { ms, arrival, data }, self.line) {
+            self.wait_for_sound = true;
+        }
+        if let Some(line) = self.line {
+            self.newest = self.newest.max(line.at(ms));
+        } else if !self.video_seen
+            && let Some((first, span)) = self.sound.unplaced_span()
+            && span >= SOUND_ONLY_AFTER_MS
+        {
+            let (line, arrival) = (Line { ms: first.ms, ticks: 0 }, first.arrival);
+            self.begin(line, arrival);
+            self.state = State::SoundOnly(0);
+        }
+        let last_picture = match &self.state {
+            State::Waiting => self.line.map(|_| self.chain),
+            State::Pictures(gop) => self.line.map(|line| line.at(gop.last_decoded())),
+            State::SoundOnly(_) => None,
+        };
+        if last_picture.is_some_and(|last| self.sound.covers(last.saturating_add(PAUSE_MS * TICKS_PER_MS))) {
+            let chain = self.chain;
+            self.close_gop(None, chain, arrival, ms);
+            self.flush_closing();
+            self.state = State::SoundOnly(self.chain);
+        }
+        self.settle(arrival, ms);
+    }
+
+    /// Lets time pass: a GOP that has waited long enough for its sound goes without.
+    pub fn tick(&mut self, now: WallTime) {
+        self.settle(now, Millis::MIN);
+    }
+
+    /// The publish is over: what there is comes out.
+    pub fn finish(&mut self) {
+        let until = if matches!(self.state, State::SoundOnly(_)) { EVER } else { self.chain };
+        self.close_gop(None, until, WallTime(i64::MIN), Millis::MIN);
+        self.flush_closing();
+    }
+
+    fn begin(&mut self, line: Line, arrival: WallTime) -> Line {
+        self.line = Some(line);
+        self.origin = arrival;
+        self.in_time = Some(arrival);
+        self.events.push_back(Event::Began(arrival));
+        self.sound.begin(line, 0);
+        line
+    }
+
+    /// Closes the GOP being built, if any: `next` is the stamp of the IDR picture that goes on from it; sound before `until` or its end
+    /// belongs to it. Moves the chain to its end.
+    fn close_gop(&mut self, next: Option<Millis>, until: Ticks, arrival: WallTime, ms: Millis) {
+        match std::mem::replace(&mut self.state, State::Waiting) {
+            State::Waiting => {}
+            State::Pictures(gop) => {
+                let Some(line) = self.line else { return };
+                let mut closing = gop.close(&mut self.timeline, line, next, (arrival, ms));
+                self.chain = closing.end();
+                closing.take_until(if next.is_some() { closing.end() } else { until.max(closing.end()) });
+                self.closing.push_back(closing);
+                self.settle(arrival, ms);
+            }
+            State::SoundOnly(start) => {
+                self.sound_only(start, until);
+            }
+        }
+    }
+
+    /// Completes what has all its sound or has waited long enough for it.
+    fn settle(&mut self, arrival: WallTime, ms: Millis) {
+        while let Some(closing) = self.closing.pop_front() {
+            let complete = !self.sound.expected() || self.sound.covers(closing.until());
+            let room = self.closing.len() < CLOSING_MAX;
+            if !complete && self.wait_for_sound && room && !closing.waited(arrival, ms, SOUND_WAIT_MS) {
+                self.closing.push_front(closing);
+                break;
+            }
+            self.wait_for_sound = complete;
+            self.complete(closing);
+        }
+        while let State::SoundOnly(start) = self.state {
+            let end = start.saturating_add(SOUND_ONLY_TICKS);
+            if !self.sound.covers(end) && !self.sound.changes() {
+                break;
+            }
+            self.sound_only(start, end);
+            self.chain = end;
+            self.state = State::SoundOnly(end);
+            if let Some(line) = self.line.filter(|_| self.sound.changes()) {
+                self.sound.change(line);
+            }
+        }
+    }
+
+    fn flush_closing(&mut self) {
+        while let Some(closing) = self.closing.pop_front() {
+            self.complete(closing);
+        }
+    }
+
+    fn complete(&mut self, closing: Closing) {
+        let taken = self.sound.take(closing.start(), closing.end(), closing.until());
+        self.events.push_back(Event::Gop(Box::new(closing.complete(taken))));
+    }
+
+    /// A chunk of sound alone.
+    fn sound_only(&mut self, start: Ticks, until: Ticks) {
+        if let Some(taken) = self.sound.take(start, Ticks::MIN, until) {
+            self.events.push_back(Event::Gop(Box::new(Gop {
+                received: taken.received,
+                discontinuity: false,
+                video: None,
+                audio: Some(taken.track),
+                samples: taken.frames,
+            })));
+        }
+    }
+}
+
+fn no_idr(claimed: bool) -> Verdict {
+    if claimed {
+        Verdict::new(
+            Code::OpenGop,
+            "The stream's key frames are not IDR pictures; turn open GOP and intra refresh off and set the keyframe interval to 2 seconds.",
+        )
+    } else {
+        Verdict::new(
+            Code::GopTooLong,
+            "There was no key frame for 10 seconds; set the keyframe interval to 2 seconds.",
+        )
+    }
+}

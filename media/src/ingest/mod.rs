@@ -1,0 +1,304 @@
+//! From what an RTMP session yields to chunks: the facade over [`crate::flv`], [`crate::timeline`] and [`crate::gop`] for one publish.
+//!
+//! The contract: feed it ([`Assembler::video`], [`Assembler::audio`], [`Assembler::metadata`], [`Assembler::tick`], at last
+//! [`Assembler::finish`]) and after each call drain [`Assembler::poll`]. The first output is [`Output::Start`]; chunks follow once
+//! [`Assembler::started`] has told when the broadcast began. Chunks satisfy [`Chunk`]'s invariants and are numbered without holes.
+
+use std::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::{
+    aac, avc,
+    chunk::{Chunk, Header},
+    flv::{self, FlvError},
+    gop::{self, Cutter, Event, Gop, Picture},
+    id::{BroadcastId, ChunkPos, ChunkSeq, LiveId, PublishNo},
+    time::{Ticks, VIDEO_TIMESCALE, WallTime, rescale},
+    timeline::{Clock, Track, video::snap, wall_ticks},
+    verdict::{Code, Verdict},
+};
+
+/// Most GOPs held while the broadcast's start is not known; then [`Assembler::blocked`] asks for a pause.
+pub const PENDING_MAX: usize = 8;
+/// Most bytes of parameter sets and SEI that came in tags of their own, kept for the next picture.
+pub const PREFIX_MAX: usize = 64 << 10;
+
+/// Which publish the chunks are of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publish {
+    /// The live.
+    pub live: LiveId,
+    /// The broadcast.
+    pub broadcast: BroadcastId,
+    /// The publish.
+    pub publish: PublishNo,
+}
+
+/// What an assembler has to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// The first picture (or sound) arrived then. Ask when the broadcast began, and answer with [`Assembler::started`].
+    Start {
+        /// By the edge's clock.
+        first_frame: WallTime,
+    },
+    /// The next chunk.
+    Chunk(Box<Chunk>),
+    /// Something the broadcaster should know.
+    Warning(Verdict),
+}
+
+/// What happened so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Tags that could not be read.
+    pub damaged: u64,
+    /// Times that the publisher's clock jumped.
+    pub jumps: u64,
+    /// What became of pictures and sound.
+    pub gop: gop::Stats,
+}
+
+/// Makes the chunks of one publish.
+pub struct Assembler {
+    publish: Publish,
+    clock: Clock,
+    cutter: Cutter,
+    prefix: BytesMut,
+    /// When relative time 0 arrived.
+    began: Option<WallTime>,
+    /// Presentation time of relative time 0.
+    offset: Option<Ticks>,
+    pending: VecDeque<Gop>,
+    next: ChunkSeq,
+    damaged: u64,
+    jumps: u64,
+    outputs: VecDeque<Output>,
+}
+
+impl Assembler {
+    /// An assembler for one publish.
+    #[must_use]
+    pub fn new(publish: Publish) -> Self {
+        Self {
+            publish,
+            clock: Clock::default(),
+            cutter: Cutter::default(),
+            prefix: BytesMut::new(),
+            began: None,
+            offset: None,
+            pending: VecDeque::new(),
+            next: ChunkSeq::FIRST,
+            damaged: 0,
+            jumps: 0,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// The next output.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        Stats { damaged: self.damaged, jumps: self.jumps, gop: self.cutter.stats() }
+    }
+
+    /// The position that the next chunk will have: as many have been put out.
+    #[must_use]
+    pub fn next_seq(&self) -> ChunkSeq {
+        self.next
+    }
+
+    /// The caller should stop feeding until it has called [`Self::started`].
+    #[must_use]
+    pub fn blocked(&self) -> bool {
+        self.pending.len() >= PENDING_MAX
+    }
+
+    /// How far media time is ahead of the time that has passed since the first picture, in µs; negative when it lags.
+    #[must_use]
+    pub fn lead_micros(&self, now: WallTime) -> i64 {
+        rescale(self.cutter.lead(now), VIDEO_TIMESCALE, 1_000_000)
+    }
+
+    /// The frame rate that the metadata declares, in frames a second.
+    pub fn metadata(&mut self, frame_rate: Option<f64>) {
+        self.cutter.declare_rate(frame_rate.and_then(snap));
+    }
+
+    /// A video message.
+    ///
+    /// # Errors
+    /// A fatal verdict; nothing but [`Self::finish`] makes sense afterwards.
+    pub fn video(&mut self, arrival: WallTime, timestamp: u32, body: &Bytes) -> Result<(), Verdict> {
+        match flv::video(body) {
+            Ok(flv::Video::Config(record)) => {
+                let config = avc::Config::parse(&record).map_err(|error| {
+                    Verdict::new(
+                        Code::VideoProfile,
+                        format!("{error}; restart the stream or change the video encoder."),
+                    )
+                })?;
+                self.cutter.configure_video(config);
+            }
+            Ok(flv::Video::Picture { keyframe, composition_ms, data }) => {
+                let dts = self.stamp(Track::Video, timestamp, arrival);
+                let (kind, data) = self.picture(data);
+                self.cutter.picture(Picture { arrival, dts, composition_ms, kind, keyframe, data })?;
+            }
+            Ok(flv::Video::End | flv::Video::Nothing) => {}
+            Err(error) => self.fault(&error)?,
+        }
+        self.drain();
+        Ok(())
+    }
+
+    /// An audio message.
+    ///
+    /// # Errors
+    /// A fatal verdict; nothing but [`Self::finish`] makes sense afterwards.
+    pub fn audio(&mut self, arrival: WallTime, timestamp: u32, body: &Bytes) -> Result<(), Verdict> {
+        match flv::audio(body) {
+            Ok(flv::Audio::Config(record)) => {
+                let config = aac::Config::parse(&record).map_err(|error| error.verdict())?;
+                self.cutter.configure_audio(config);
+            }
+            Ok(flv::Audio::Frame(data)) => {
+                let ms = self.stamp(Track::Audio, timestamp, arrival);
+                self.cutter.frame(arrival, ms, data);
+            }
+            Ok(flv::Audio::Nothing) => {}
+            Err(error) => self.fault(&error)?,
+        }
+        self.drain();
+        Ok(())
+    }
+
+    /// Lets time pass; to be called now and then, also when nothing arrives.
+    pub fn tick(&mut self, now: WallTime) {
+        self.cutter.tick(now);
+        self.drain();
+    }
+
+    /// The publish is over; what there is comes out.
+    pub fn finish(&mut self) {
+        self.cutter.finish();
+        self.drain();
+    }
+
+    /// The answer to [`Output::Start`]: when presentation time 0 reached an edge, and the presentation time up to which earlier publishes have
+    /// filled the timeline, if that is known.
+    pub fn started(&mut self, availability_start: WallTime, not_before: Option<Ticks>) {
+        let Some(began) = self.began else { return };
+        let offset = wall_ticks(availability_start, began).max(not_before.unwrap_or(0)).max(0);
+        self.offset.get_or_insert(offset);
+        self.drain();
+    }
+
+    fn stamp(&mut self, track: Track, timestamp: u32, arrival: WallTime) -> i64 {
+        let stamp = self.clock.stamp(track, timestamp, arrival);
+        if stamp.jumped {
+            self.jumps += 1;
+            if self.jumps == 1 {
+                let message = "The stream's timestamps jumped; the timeline goes on in real time.";
+                self.outputs.push_back(Output::Warning(Verdict::new(Code::TimestampJump, message)));
+            }
+        }
+        stamp.ms
+    }
+
+    /// Tells what a sample is. Parameter sets and SEI that came in tags of their own go before the picture that follows.
+    fn picture(&mut self, data: Bytes) -> (avc::SampleKind, Bytes) {
+        let length_size = self.cutter.video_config().map(|config| config.length_size);
+        let kind = length_size.map(|size| avc::sample_kind(&data, size));
+        match kind {
+            // No configuration yet: the cutter leaves it out.
+            None => (avc::SampleKind::Picture, data),
+            Some(Err(_)) => {
+                self.damaged += 1;
+                (avc::SampleKind::NoPicture, data)
+            }
+            Some(Ok(avc::SampleKind::NoPicture)) => {
+                if self.prefix.len() + data.len() <= PREFIX_MAX {
+                    self.prefix.extend_from_slice(&data);
+                }
+                (avc::SampleKind::NoPicture, data)
+            }
+            Some(Ok(kind)) if self.prefix.is_empty() => (kind, data),
+            Some(Ok(kind)) => {
+                let mut whole = std::mem::take(&mut self.prefix);
+                whole.extend_from_slice(&data);
+                (kind, whole.freeze())
+            }
+        }
+    }
+
+    fn fault(&mut self, error: &FlvError) -> Result<(), Verdict> {
+        if let Some(verdict) = error.verdict() {
+            return Err(verdict);
+        }
+        self.damaged += 1;
+        Ok(())
+    }
+
+    fn drain(&mut self) {
+        while let Some(event) = self.cutter.poll() {
+            match event {
+                Event::Began(first_frame) => {
+                    self.began = Some(first_frame);
+                    self.outputs.push_back(Output::Start { first_frame });
+                }
+                Event::Gop(gop) => self.pending.push_back(*gop),
+                Event::Warning(verdict) => self.outputs.push_back(Output::Warning(verdict)),
+            }
+        }
+        while let Some(offset) = self.offset
+            && let Some(gop) = self.pending.pop_front()
+        {
+            let chunk = self.chunk(gop, offset);
+            self.outputs.push_back(Output::Chunk(Box::new(chunk)));
+        }
+    }
+
+    fn chunk(&mut self, gop: Gop, offset: Ticks) -> Chunk {
+        let mut video = gop.video;
+        if let Some(video) = &mut video {
+            let times = [&mut video.start, &mut video.end];
+            for time in times.into_iter().chain(&mut video.pts).chain(&mut video.dts) {
+                *time = time.saturating_add(offset);
+            }
+        }
+        let mut audio = gop.audio;
+        if let Some(audio) = &mut audio {
+            let offset = rescale(offset, VIDEO_TIMESCALE, audio.sample_rate);
+            audio.start = audio.start.saturating_add(offset);
+            audio.end = audio.end.saturating_add(offset);
+        }
+        let mut payload = BytesMut::with_capacity(gop.samples.iter().map(Bytes::len).sum());
+        for sample in &gop.samples {
+            payload.extend_from_slice(sample);
+        }
+        let pos = ChunkPos { publish: self.publish.publish, seq: self.next };
+        let returned = self.next == ChunkSeq::FIRST && self.publish.publish > PublishNo::FIRST;
+        self.next = self.next.next();
+        Chunk {
+            header: Header {
+                live: self.publish.live.clone(),
+                broadcast: self.publish.broadcast.clone(),
+                pos,
+                received: gop.received,
+                discontinuity: gop.discontinuity || returned,
+                video,
+                audio,
+            },
+            payload: payload.freeze(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,310 @@
+//! Whole publishes, from FLV tag bodies to chunks.
+
+mod any;
+mod support;
+
+use support::*;
+
+use super::*;
+use crate::{chunk::AudioTrack, time::FrameRate};
+
+#[test]
+fn a_usual_show() {
+    let mut feed = Feed::new(48_000);
+    feed.show(10_000, 2_000);
+    let chunks = feed.end();
+    assert_eq!(chunks.len(), 5);
+    for (n, chunk) in (0i64..).zip(&chunks) {
+        let video = chunk.header.video.as_ref().unwrap();
+        assert_eq!((video.start, video.end), (n * 180_000, (n + 1) * 180_000));
+        assert_eq!(video.frame_rate, Some(FrameRate { num: 30, den: 1 }));
+        assert_eq!((video.width, video.height, video.sizes.len()), (1280, 720, 60));
+        assert_eq!(video.dts[0], video.start - 3_000);
+        assert!(!chunk.header.discontinuity);
+        let audio = chunk.header.audio.as_ref().unwrap();
+        assert!((audio.start - n * 96_000).abs() <= 1024, "{}", audio.start);
+        assert_eq!(chunk.video_samples()[0][4], 0x65);
+    }
+    let frames: usize = chunks.iter().map(|c| c.audio_samples().len()).sum();
+    assert_eq!(frames, 469);
+    // The sound ends a little before the last picture does.
+    assert_eq!(feed.assembler.stats().gop.sound, gop::SoundStats { left_out: 0, silent: 1 });
+}
+
+#[test]
+fn the_first_picture_is_time_0_and_a_later_publish_follows_the_wall_clock() {
+    let mut feed = Feed::publish(2, 48_000);
+    feed.availability_start = at(-61_500);
+    feed.configure_audio();
+    feed.sound_at(-60, 0);
+    feed.sound_at(-20, 0);
+    feed.show(4_000, 2_000);
+    let chunks = feed.end();
+    let video = chunks[0].header.video.as_ref().unwrap();
+    assert_eq!(video.start, 61_500 * 90);
+    assert!(chunks[0].header.discontinuity && !chunks[1].header.discontinuity);
+    let audio = chunks[0].header.audio.as_ref().unwrap();
+    assert_eq!((audio.start, audio.sizes.len()), (61_480 * 48, 95));
+
+    let mut feed = Feed::publish(2, 48_000);
+    feed.availability_start = at(-1_000);
+    feed.not_before = Some(500_000);
+    feed.show(4_000, 2_000);
+    assert_eq!(feed.end()[0].header.video.as_ref().unwrap().start, 500_000);
+}
+
+#[test]
+fn chunks_wait_for_the_start_and_then_all_come() {
+    let mut feed = Feed::new(48_000);
+    feed.answer = false;
+    feed.show(20_000, 2_000);
+    assert!(feed.chunks.is_empty() && feed.assembler.blocked());
+    feed.assembler.started(at(0), None);
+    assert_eq!(feed.end().len(), 10);
+}
+
+#[test]
+fn missing_sound_becomes_silence() {
+    let mut feed = Feed::new(44_100);
+    feed.drop_sound = Some(3_000..7_000);
+    feed.show(12_000, 2_000);
+    let chunks = feed.end();
+    assert_eq!(chunks.len(), 6);
+    let silent = aac::silence(2);
+    for (n, chunk) in chunks.iter().enumerate() {
+        let share = chunk.audio_samples().iter().filter(|s| **s == silent).count() * 100
+            / chunk.audio_samples().len();
+        let expected = match n {
+            1 => 45..=55,
+            2 => 100..=100,
+            3 => 45..=55,
+            5 => 0..=2,
+            _ => 0..=0,
+        };
+        assert!(expected.contains(&share), "chunk {n}: {share} % silence");
+    }
+    // The sound that follows is where its stamps are.
+    let last: &AudioTrack = chunks[5].header.audio.as_ref().unwrap();
+    assert!((last.start - 441_000).abs() <= 1024 + 45, "{}", last.start);
+}
+
+#[test]
+fn sound_that_never_comes_is_silence_from_the_start() {
+    let mut feed = Feed::new(48_000);
+    feed.drop_sound = Some(0..i64::MAX);
+    feed.show(8_000, 2_000);
+    let chunks = feed.end();
+    assert_eq!(chunks.len(), 4);
+    assert_eq!(chunks[0].header.audio.as_ref().unwrap().start, 0);
+}
+
+#[test]
+fn a_show_without_sound_waits_for_none() {
+    let mut feed = Feed::new(0);
+    feed.show(4_100, 2_000);
+    assert_eq!(feed.chunks.len(), 2, "the second chunk is out as soon as the third GOP begins");
+    let chunks = feed.end();
+    assert_eq!(chunks.len(), 3);
+    assert!(chunks.iter().all(|c| c.header.audio.is_none()));
+    let last = chunks[2].header.video.as_ref().unwrap();
+    assert_eq!(last.end - last.start, 3 * 3000);
+}
+
+#[test]
+fn a_show_without_pictures_is_cut_every_two_seconds() {
+    let mut feed = Feed::new(48_000);
+    feed.configure_audio();
+    for n in 0..500 {
+        feed.sound_at(n * 1024 / 48, n * 1024 / 48);
+    }
+    let chunks = feed.end();
+    assert_eq!(chunks.len(), 6);
+    assert!(chunks.iter().all(|c| c.header.video.is_none() && c.header.audio.is_some()));
+    assert_eq!(chunks[0].header.audio.as_ref().unwrap().start, 0);
+}
+
+#[test]
+fn pictures_that_stop_and_return() {
+    let mut feed = Feed::new(48_000);
+    feed.show(4_000, 2_000);
+    feed.drop_pictures = true;
+    feed.show(20_000, 2_000);
+    feed.drop_pictures = false;
+    feed.show(24_000, 2_000);
+    let chunks = feed.end();
+    let without: Vec<bool> = chunks.iter().map(|c| c.header.video.is_none()).collect();
+    assert_eq!(without.iter().filter(|w| **w).count(), 8, "{without:?}");
+    assert!(chunks.iter().all(|c| c.header.audio.is_some()));
+    let back = chunks.iter().rposition(|c| c.header.video.is_none()).unwrap() + 1;
+    assert!(chunks[back].header.discontinuity);
+    assert_eq!(chunks[back].header.video.as_ref().unwrap().start, 20_000 * 90);
+    // The sound never stopped.
+    for pair in chunks.windows(2) {
+        let (a, b) = (pair[0].header.audio.as_ref().unwrap(), pair[1].header.audio.as_ref().unwrap());
+        assert_eq!(a.end, b.start);
+    }
+}
+
+#[test]
+fn a_new_size_cuts_at_its_idr_picture() {
+    let mut feed = Feed::new(48_000);
+    feed.show(3_000, 2_000);
+    feed.record = P1080;
+    feed.configure_video();
+    feed.show(7_000, 2_000);
+    let chunks = feed.end();
+    let widths: Vec<u32> = chunks.iter().map(|c| c.header.video.as_ref().unwrap().width).collect();
+    assert_eq!(widths, [1280, 1280, 1920, 1920]);
+    assert!(chunks.iter().all(|c| !c.header.discontinuity));
+}
+
+#[test]
+fn a_new_kind_of_sound_comes_with_the_next_gop() {
+    let mut feed = Feed::new(48_000);
+    feed.show(4_500, 2_000);
+    feed.sample_rate = 44_100;
+    feed.configure_audio();
+    feed.show(10_000, 2_000);
+    let chunks = feed.end();
+    let rates: Vec<u32> = chunks.iter().map(|c| c.header.audio.as_ref().unwrap().sample_rate).collect();
+    assert_eq!(rates, [48_000, 48_000, 48_000, 44_100, 44_100]);
+    let (old, new) = (chunks[2].header.audio.as_ref().unwrap(), chunks[3].header.audio.as_ref().unwrap());
+    assert!((rescale(old.end, 48_000, 44_100) - new.start).abs() <= 1);
+}
+
+#[test]
+fn idr_pictures_close_together_are_one_chunk() {
+    let mut feed = Feed::new(48_000);
+    feed.show(4_000, 100);
+    let chunks = feed.end();
+    assert_eq!(chunks.len(), 8);
+    assert!(chunks.iter().all(|c| c.header.video.as_ref().unwrap().sizes.len() == 15));
+}
+
+#[test]
+fn a_jump_of_the_publishers_clock_is_bridged_and_told() {
+    for jump in [3_600_000, -3_000_000, 0x7fff_0000] {
+        let mut feed = Feed::new(48_000);
+        feed.base = 4_000_000;
+        feed.show(5_000, 2_000);
+        feed.base += jump;
+        feed.show(10_000, 2_000);
+        assert_eq!(feed.warnings.iter().map(|w| w.code).collect::<Vec<_>>(), [Code::TimestampJump]);
+        let chunks = feed.end();
+        assert_eq!(chunks.len(), 5);
+        let end = chunks[4].header.video.as_ref().unwrap().end;
+        assert!((end - 900_000).abs() <= 9_000, "{jump}: {end}");
+    }
+}
+
+#[test]
+fn stamps_wrap_around_unnoticed() {
+    let mut feed = Feed::new(48_000);
+    feed.base = i64::from(u32::MAX) - 5_000;
+    feed.show(10_000, 2_000);
+    let chunks = feed.end();
+    assert_eq!(chunks.len(), 5);
+    assert_eq!(chunks[4].header.video.as_ref().unwrap().end, 900_000);
+    assert!(feed.warnings.is_empty());
+}
+
+#[test]
+fn a_lasting_lag_is_given_up_and_told() {
+    let mut feed = Feed::new(48_000);
+    feed.show(6_000, 2_000);
+    feed.late = 5_000;
+    feed.show(30_000, 2_000);
+    assert_eq!(feed.warnings.iter().map(|w| w.code).collect::<Vec<_>>(), [Code::TimestampJump]);
+    let chunks = feed.end();
+    let breaks: Vec<_> = chunks.iter().filter(|c| c.header.discontinuity).collect();
+    assert_eq!(breaks.len(), 1);
+    let (video, audio) = (breaks[0].header.video.as_ref().unwrap(), breaks[0].header.audio.as_ref().unwrap());
+    assert_eq!(video.start % 90_000, 0);
+    assert!((rescale(audio.start, 48_000, 90_000) - video.start).abs() <= 2_000);
+    let last = chunks.last().unwrap().header.video.as_ref().unwrap();
+    assert_eq!(last.end, 35_000 * 90);
+}
+
+#[test]
+fn a_pause_is_a_hole_not_a_held_picture() {
+    let mut feed = Feed::new(48_000);
+    feed.show(5_000, 2_000);
+    feed.now = 11_000;
+    feed.show(15_000, 2_000);
+    let chunks = feed.end();
+    let breaks: Vec<_> = chunks.iter().filter(|c| c.header.discontinuity).collect();
+    assert_eq!(breaks.len(), 1);
+    assert_eq!(breaks[0].header.video.as_ref().unwrap().start, 12_000 * 90);
+}
+
+#[test]
+fn long_and_open_gops_are_refused_with_their_reason() {
+    let mut feed = Feed::new(48_000);
+    feed.show(9_990, 20_000);
+    assert_eq!(feed.verdict, None);
+    feed.show(10_100, 20_000);
+    assert_eq!(feed.verdict.as_ref().map(|v| v.code), Some(Code::GopTooLong));
+
+    let mut feed = Feed::new(48_000);
+    feed.false_keyframes = true;
+    feed.show(10_100, 20_000);
+    assert_eq!(feed.verdict.as_ref().map(|v| v.code), Some(Code::OpenGop));
+
+    // Exactly ten seconds is taken: 250 frames at 25.
+    let mut feed = Feed::new(48_000);
+    feed.show(30_000, 10_000);
+    assert_eq!((feed.verdict.clone(), feed.end().len()), (None, 3));
+}
+
+#[test]
+fn pictures_without_a_start_are_left_out_then_refused() {
+    let mut feed = Feed::new(48_000);
+    feed.configure_video();
+    for n in 0..150 {
+        feed.picture_at(n * 33, n * 33, 0, false);
+    }
+    assert_eq!(feed.assembler.stats().gop.left_out, 150);
+    feed.picture_at(10_100, 10_100, 0, false);
+    assert_eq!(feed.verdict.as_ref().map(|v| v.code), Some(Code::GopTooLong));
+}
+
+#[test]
+fn parameter_sets_in_tags_of_their_own_go_with_the_next_picture() {
+    let mut feed = Feed::new(0);
+    feed.show(1_000, 2_000);
+    feed.raw(at(1_000), Kind::Video, 1_000, vec![0x27, 1, 0, 0, 0, 0, 0, 0, 2, 0x06, 0x05]);
+    feed.show(2_000, 2_000);
+    let chunks = feed.end();
+    let samples = chunks[0].video_samples();
+    assert_eq!(samples.len(), 60);
+    assert_eq!(samples[30][..6], [0, 0, 0, 2, 0x06, 0x05]);
+}
+
+#[test]
+fn refusals_come_through() {
+    let mut feed = Feed::new(48_000);
+    feed.raw(at(0), Kind::Video, 0, b"\x90hvc1".to_vec());
+    assert_eq!(feed.verdict.as_ref().map(|v| v.code), Some(Code::VideoCodec));
+    let mut feed = Feed::new(48_000);
+    feed.raw(at(0), Kind::Audio, 0, vec![0xaf, 0, 0x12, 0x30]);
+    assert_eq!(feed.verdict.as_ref().map(|v| v.code), Some(Code::AudioFormat));
+    let mut feed = Feed::new(48_000);
+    feed.raw(at(0), Kind::Video, 0, vec![0x17, 0, 0, 0, 0, 1, 2, 3]);
+    assert_eq!(feed.verdict.as_ref().map(|v| v.code), Some(Code::VideoProfile));
+    let mut feed = Feed::new(48_000);
+    feed.raw(at(0), Kind::Video, 0, vec![0x17]);
+    assert_eq!((feed.verdict.clone(), feed.assembler.stats().damaged), (None, 1));
+}
+
+#[test]
+fn two_hours_stay_in_step() {
+    let mut feed = Feed::new(44_100);
+    feed.keep = 1;
+    feed.show(2 * 3600 * 1000, 2_000);
+    let chunks = feed.end();
+    let header = &chunks.last().unwrap().header;
+    let (video, audio) = (header.video.as_ref().unwrap(), header.audio.as_ref().unwrap());
+    assert_eq!(video.end, 2 * 3600 * 90_000);
+    assert!((audio.end - 2 * 3600 * 44_100).abs() <= 1024);
+    assert_eq!(audio.start % 1024, 0, "counted without one correction");
+}
