@@ -114,6 +114,7 @@ export class Controls {
     setIcon(full, 'full');
     full.addEventListener('click', () => this.#toggleFull());
     byId('help-close').append(icon('close'));
+    byId('help-close').addEventListener('click', () => byId('help').close());
     byId('help-button').addEventListener('click', () => byId('help').showModal());
   }
 

@@ -85,6 +85,10 @@ test('a live from before its first second to after its last, and its replay', as
   await page.waitForFunction(() => document.querySelector('#video').videoHeight === 180);
   assert.equal((await stats(page)).rung.height, 180);
 
+  await page.keyboard.press('?');
+  await page.getByRole('button', { name: 'Close', exact: true }).click();
+  await page.locator('#help').waitFor({ state: 'hidden' });
+
   await page.getByRole('button', { name: 'Tap for sound' }).click();
   assert.equal(await page.evaluate(() => document.querySelector('#video').muted), false);
 
