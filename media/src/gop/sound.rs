@@ -62,8 +62,8 @@ pub(super) struct Sound {
     timeline: Option<AudioTimeline>,
     unplaced: VecDeque<Arrived>,
     placed: VecDeque<Placed>,
-    /// Where the last frame taken ended.
-    taken: Option<Ticks>,
+    /// Where the last frame taken ended, in samples at this rate.
+    taken: Option<(Ticks, u32)>,
     stats: SoundStats,
 }
 
@@ -102,6 +102,12 @@ impl Sound {
 
     fn sample_rate(&self) -> u32 {
         self.config.as_ref().map_or(1, |config| config.sample_rate)
+    }
+
+    /// Where the last frame taken ended, at the present rate.
+    fn taken(&self) -> Option<Ticks> {
+        let rate = self.sample_rate();
+        self.taken.map(|(end, at)| if at == rate { end } else { scale_up(end, at, rate) })
     }
 
     /// The first position that does not lie before `ticks`.
@@ -169,12 +175,11 @@ impl Sound {
     /// The changed configuration comes into force where the old one ended.
     pub(super) fn change(&mut self, line: Line) {
         let Some(config) = self.next_config.take() else { return };
-        let (old, new) = (self.sample_rate(), config.sample_rate);
+        let new = config.sample_rate;
         self.left_out(self.placed.len());
         self.placed.clear();
         self.config = Some(config);
-        self.taken = self.taken.map(|taken| scale_up(taken, old, new));
-        self.timeline = Some(match self.taken {
+        self.timeline = Some(match self.taken() {
             Some(taken) => AudioTimeline::going_on(new, taken),
             None => AudioTimeline::new(new, 0, Ticks::MIN),
         });
@@ -204,7 +209,7 @@ impl Sound {
         self.left_out(self.placed.len());
         self.placed.clear();
         if self.timeline.is_some() {
-            let floor = self.taken.unwrap_or(Ticks::MIN);
+            let floor = self.taken().unwrap_or(Ticks::MIN);
             self.timeline = Some(AudioTimeline::new(self.sample_rate(), self.border(start), floor));
         }
     }
@@ -253,7 +258,7 @@ impl Sound {
                 .map(|frame| u32::try_from(frame.from.data.len()).unwrap_or(u32::MAX))
                 .collect(),
         };
-        self.taken = Some(track.end);
+        self.taken = Some((track.end, rate));
         let received = taken.iter().map(|frame| frame.from.arrival).max().unwrap_or(WallTime(i64::MIN));
         Some(Taken { track, frames: taken.into_iter().map(|frame| frame.from.data).collect(), received })
     }
