@@ -1,0 +1,66 @@
+//! What broadcasters send: frame rates from 23.976 to 60, 44.1 and 48 kHz, mono and stereo, with and without B-frames, GOPs of one to
+//! four seconds, upright pictures. Every replay is checked picture by picture.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tests::{
+    check,
+    presentation::Presentation,
+    publisher::Publisher,
+    source::{Format, Source},
+    stack::Options,
+};
+
+/// Published at once: small pictures, so that two cores hold them live.
+const AT_ONCE: usize = 5;
+/// From the end of a publish to its replay, on a busy machine.
+const REPLAY_WITHIN: Duration = Duration::from_secs(30);
+
+fn formats() -> Vec<Format> {
+    let small = Format { width: 320, height: 180, seconds: 9, ..Format::default() };
+    let rate = |frames, per_seconds| Format { frames, per_seconds, ..small };
+    vec![
+        Format { gop: 24, b_frames: 0, sample_rate: 44_100, ..rate(24, 1) },
+        Format { gop: 50, b_frames: 3, channels: 1, ..rate(25, 1) },
+        Format { gop: 60, b_frames: 3, ..rate(30_000, 1001) },
+        Format { gop: 120, b_frames: 0, sample_rate: 44_100, channels: 1, ..rate(30, 1) },
+        Format { gop: 50, b_frames: 2, sample_rate: 44_100, ..rate(50, 1) },
+        Format { gop: 120, b_frames: 3, sample_rate: 44_100, ..rate(60, 1) },
+        Format { gop: 48, b_frames: 2, ..rate(24_000, 1001) },
+        Format { gop: 60, b_frames: 0, channels: 1, ..rate(60_000, 1001) },
+        Format { width: 360, height: 640, gop: 60, b_frames: 2, ..rate(30, 1) },
+        // An odd GOP: nothing lands on whole seconds.
+        Format { gop: 47, b_frames: 1, ..rate(25, 1) },
+    ]
+}
+
+#[test]
+fn formats_of_broadcasters() -> Result<()> {
+    let marked = |(n, format): (usize, Format)| -> Result<Source> {
+        Source::new(Format { mark: u32::try_from(n)?, ..format })
+    };
+    let sources = formats().into_iter().enumerate().map(marked).collect::<Result<Vec<_>>>()?;
+    let lives: Vec<String> = (0..sources.len()).map(|n| format!("f{n}")).collect();
+    let stack = Options::lives(lives.clone()).start()?;
+    let shows: Vec<_> = sources.iter().zip(&lives).collect();
+    for group in shows.chunks(AT_ONCE) {
+        let mut publishers = Vec::new();
+        for (source, live) in group {
+            publishers.push(Publisher::ffmpeg(source, &stack.publish_url(live)?)?);
+        }
+        for publisher in &mut publishers {
+            publisher.finish()?;
+        }
+        for (source, live) in group {
+            let ready = stack.event(0, "replay-ready", &[("live", live)], REPLAY_WITHIN)?;
+            let broadcast = ready.text("broadcast");
+            let replay = Presentation::fetch(&stack.http, &stack.vod_url(live, &broadcast))?;
+            check::replay(&replay, source)
+                .with_context(|| format!("{:?}\n{}", source.format, replay.text))?;
+            let (code, said) = stack.verify(&broadcast)?;
+            anyhow::ensure!(code == 0, "verify of {live}: {code}\n{said}");
+        }
+    }
+    stack.stop()
+}
