@@ -1,4 +1,5 @@
 //! The CDN stand-in over HTTP: first with an origin that counts and can be held, then before the embedded S3.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may fail")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! The embedded DynamoDB through the real SDK: the product's table, its transaction, races, persistence.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may fail")]
 
 mod common;
 

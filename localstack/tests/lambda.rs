@@ -1,5 +1,6 @@
 //! The embedded Lambda with the real SDK on one side and real `lambda_runtime` processes on the other: this test
 //! binary starts itself again as the function's process.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may fail")]
 
 mod common;
 

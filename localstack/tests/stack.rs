@@ -1,4 +1,5 @@
 //! Bringing the whole up and down: errors that say what to change, one holder of the data, nothing left listening.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may fail")]
 
 mod common;
 

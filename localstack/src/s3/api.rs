@@ -216,7 +216,7 @@ impl S3 for Api {
         let (store, bucket) = (Arc::clone(&self.store), req.input.bucket);
         let location = Some(format!("/{bucket}"));
         blocking(move || store.create_bucket(&bucket)).await?;
-        Ok(S3Response::new(CreateBucketOutput { location, ..Default::default() }))
+        Ok(S3Response::new(CreateBucketOutput { location }))
     }
 
     async fn delete_bucket(
