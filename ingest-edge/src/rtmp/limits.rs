@@ -14,9 +14,12 @@ pub(crate) const INITIAL_CHUNK_SIZE: u32 = 128;
 /// Chunk size the server sends with: every reply of ours then fits one chunk, as all clients expect of a modern server.
 pub(crate) const OUTGOING_CHUNK_SIZE: u32 = 4096;
 
-/// Window the server announces and, until the client announces its own, acknowledges by. 2.5 MB is what deployed
-/// servers use: about a second at the highest bit rate accepted, so acks stay rare.
-pub(crate) const WINDOW_BYTES: u32 = 2_500_000;
+/// Window the server asks publishers to send by and, until one announces its own, acknowledges by. Two minutes at
+/// 16 Mbit/s: far above the deployed 2.5 MB, because every acknowledgement is a risk. A client that closes with one
+/// unread (ffmpeg looks for input every tenth packet only) resets the connection, and the end of its stream, the unpublish
+/// with it, is lost in its send buffer; at 2.5 MB, half a window each, that befell
+/// seven of eight publishes that ended just behind one.
+pub(crate) const WINDOW_BYTES: u32 = 250_000_000;
 
 /// Deepest nesting of AMF0 values. Encoders use 3; a recursive decoder at 16 uses a few kilobytes of stack.
 pub(crate) const MAX_AMF_DEPTH: usize = 16;

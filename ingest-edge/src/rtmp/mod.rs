@@ -38,7 +38,8 @@
 //!
 //! The shell's duties: read at most 64 KiB at a time (what comes out of one call is bounded by what went in); do not
 //! read while [`Session::wants_input`] is false; after a pause of its own choosing call [`Session::resume_input`], and do
-//! not call `handle_timeout` during it; treat the end of input, with or without TLS close_notify, as the end of a publish.
+//! not call `handle_timeout` during it; treat the end of input, with or without TLS close_notify, and a
+//! connection reset as the end of a publish, after what was read before it.
 
 mod aggregate;
 mod amf0;

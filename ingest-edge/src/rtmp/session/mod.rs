@@ -270,10 +270,9 @@ impl Session {
         }
     }
 
-    /// Acknowledges the total received at every half window (§5.4.3), so that a peer that keeps to it never stalls.
+    /// Acknowledges the total received at every full window (§5.4.3). Not sooner, as some servers do: see `WINDOW_BYTES`.
     fn acknowledge(&mut self) {
-        if self.received - self.acknowledged < self.window.div_ceil(2) || matches!(self.phase, Phase::Closing)
-        {
+        if self.received - self.acknowledged < self.window || matches!(self.phase, Phase::Closing) {
             return;
         }
         self.acknowledged = self.received;

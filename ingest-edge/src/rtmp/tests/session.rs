@@ -360,7 +360,7 @@ fn acknowledgements_carry_the_total() {
     let mut peer = Peer::live(Limits::default());
     peer.message(2, &message(type_id::WINDOW_ACK_SIZE, 0, 0, 20_000_u32.to_be_bytes().to_vec())).unwrap();
     let mut totals = Vec::new();
-    for timestamp in 0..4 {
+    for timestamp in 0..8 {
         peer.message(6, &message(type_id::VIDEO, 1, timestamp, vec![1; 11_000])).unwrap();
         for reply in peer.replies.drain(..) {
             assert_eq!(reply.type_id, type_id::ACKNOWLEDGEMENT);
@@ -368,5 +368,16 @@ fn acknowledgements_carry_the_total() {
         }
     }
     assert_eq!(totals.len(), 4);
-    assert!(totals[0] > 14_000 && totals.windows(2).all(|pair| pair[1] - pair[0] > 11_000), "{totals:?}");
+    assert!(totals[0] > 20_000 && totals.windows(2).all(|pair| pair[1] - pair[0] > 20_000), "{totals:?}");
+}
+
+/// An acknowledgement that a client has not read when it closes costs it the end of its stream (see `WINDOW_BYTES`), so
+/// there is none that nobody asked for.
+#[test]
+fn acknowledgements_are_rare_unless_asked_for() {
+    let mut peer = Peer::live(Limits::default());
+    for timestamp in 0..20 {
+        peer.message(6, &message(type_id::VIDEO, 1, timestamp, vec![1; 1_000_000])).unwrap();
+    }
+    assert!(peer.replies.is_empty());
 }
