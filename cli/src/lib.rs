@@ -1,1 +1,11 @@
-//! Placeholder.
+//! The `gopcast` command: starts the whole pipeline on one machine and keeps it running, and lets an operator look at and control it.
+//!
+//! `args` is the command line; `up` starts and supervises; `live` and `broadcast` talk to a running stack; `verify` is the pure proof
+//! that a broadcast is whole; `doctor` looks at the machine. What a command prints for scripts is a contract, pinned by tests.
+
+pub mod args;
+pub mod data_dir;
+pub mod exit;
+pub mod progress;
+pub mod stack;
+pub mod up;

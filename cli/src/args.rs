@@ -1,0 +1,300 @@
+//! The command line: what `gopcast` takes, and the help that teaches it. Nothing here acts.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+use media::{
+    id::{BroadcastId, LiveId},
+    ladder::Profile,
+};
+
+/// Where a stack keeps its data unless told otherwise.
+pub const DATA_DEFAULT: &str = "./.gopcast";
+/// Most encoders of a local stack: each is a process with its own decoder and ladder, and one machine has few cores.
+const ENCODERS_MAX: i64 = 64;
+/// Longest reconnect window in seconds: the table's documented bound.
+const WINDOW_MAX: i64 = 1800;
+
+const EXAMPLES: &str = "\
+Examples:
+  gopcast up --demo                     start everything, with a test picture on air
+  gopcast up --live shoes --live bags   two lives instead of `demo`
+  gopcast live list                     what is on air, and what was
+  gopcast live end demo                 end the show now; the replay follows
+  gopcast broadcast list demo           the shows of a live
+  gopcast broadcast verify BROADCAST    prove that nothing of a show is lost
+  gopcast doctor                        what is missing on this machine
+
+Every command but `up` and `doctor` talks to the stack that `gopcast up` started in the same directory
+(or with the same --data DIR). With --json each prints one JSON document for scripts.
+
+Exit codes: 0 done; 1 failed, or faults were found; 2 wrong usage, or `verify` could not tell; 3 no stack is running.";
+
+const UP_EXAMPLES: &str = "\
+Examples:
+  gopcast up --demo
+  gopcast up --rtmps 0.0.0.0:1943 --http 0.0.0.0:8080     reachable from other machines
+  gopcast up --data /tmp/b --rtmps 127.0.0.1:0 --http 127.0.0.1:0 --json
+                                                         a second stack, ports chosen freely, for a script
+
+Publish with ffmpeg:
+  ffmpeg -re -i show.mp4 -c:v libx264 -g 60 -c:a aac -f flv rtmps://127.0.0.1:1943/live/STREAM_KEY
+
+Ctrl-C stops in order: the edge first, then the encoders, the gateway and the embedded AWS. A second Ctrl-C stops at once.
+With --json the first line says where everything is; every further line is an event.
+
+Exit codes: 0 stopped as asked; 1 could not start; 2 wrong usage; 130 stopped at once by a second Ctrl-C.";
+
+const VERIFY_HELP: &str = "\
+Reads the ledger, the bucket and the manifests, and checks that
+  - the rows of each publish are numbered 0, 1, 2… and follow each other without hole or overlap on the timeline,
+  - every stored chunk is in exactly one row,
+  - every segment is there with the recorded size and SHA-256, and so is every initialization segment,
+  - the manifests name the segments of the ledger, all of them, in order, and no other,
+  - epochs never fall.
+Stored chunks expire after a while; those that are gone are only mentioned.
+
+Exit codes: 0 whole; 1 not whole, one line for each fault; 2 could not tell (no such broadcast, nothing to ask).";
+
+/// gopcast: live broadcasts in over RTMPS, MPEG-DASH and replays out. Run the whole pipeline on this machine with `gopcast up`.
+#[derive(Debug, Parser)]
+#[command(name = "gopcast", version, after_help = EXAMPLES, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start the whole pipeline on this machine and keep it running
+    Up(UpArgs),
+    /// Create, look at and control lives
+    #[command(subcommand)]
+    Live(LiveCommand),
+    /// Look at and verify the shows of a live
+    #[command(subcommand)]
+    Broadcast(BroadcastCommand),
+    /// Say what is missing on this machine
+    Doctor(DoctorArgs),
+    /// End the processes of a stack whose `gopcast up` is gone; started by it
+    #[command(hide = true)]
+    Guard,
+}
+
+/// What every command takes that talks to a running stack.
+#[derive(Debug, Clone, Args)]
+pub struct StackArgs {
+    /// Directory of the stack's data
+    #[arg(long, value_name = "DIR", default_value = DATA_DEFAULT)]
+    pub data: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `gopcast up`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = UP_EXAMPLES)]
+pub struct UpArgs {
+    /// Directory of the stack's data; replays are kept there
+    #[arg(long, value_name = "DIR", default_value = DATA_DEFAULT)]
+    pub data: PathBuf,
+    /// Where publishers connect over TLS; port 0 chooses a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:1943")]
+    pub rtmps: SocketAddr,
+    /// Where publishers connect without TLS; off unless given
+    #[arg(long, value_name = "ADDR")]
+    pub rtmp: Option<SocketAddr>,
+    /// Where viewers connect
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub http: SocketAddr,
+    /// How many encoders to run
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=ENCODERS_MAX))]
+    pub encoders: u16,
+    /// Ladder of new lives: 2160p, 1440p, 1080p, 720p, 480p or 360p [default: the highest that this machine holds live]
+    #[arg(long, value_name = "NAME")]
+    pub ladder: Option<Profile>,
+    /// A live to create if it is not there; may be given again [default: demo]
+    #[arg(long = "live", value_name = "NAME")]
+    pub lives: Vec<LiveId>,
+    /// Publish a generated picture with a clock and sound until the first real publisher comes
+    #[arg(long)]
+    pub demo: bool,
+    /// Print one JSON line when ready, then one for each event
+    #[arg(long)]
+    pub json: bool,
+    /// Leave processes that die dead
+    #[arg(long)]
+    pub no_restart: bool,
+}
+
+/// `gopcast live …`
+#[derive(Debug, Subcommand)]
+pub enum LiveCommand {
+    /// Create a live and print its stream key
+    #[command(
+        after_help = "Example:\n  gopcast live create shoes --title \"The shoe show\" --ladder 720p --window 60"
+    )]
+    Create {
+        /// Name in URLs: a-z, 0-9 and inner '-'
+        name: LiveId,
+        /// Name for people [default: the name]
+        #[arg(long)]
+        title: Option<String>,
+        /// Ladder: 2160p, 1440p, 1080p, 720p, 480p or 360p [default: as the stack chose]
+        #[arg(long)]
+        ladder: Option<Profile>,
+        /// How many seconds a show waits for a publisher whose connection was lost
+        #[arg(long, value_name = "SECONDS", default_value_t = crate::stack::WINDOW_DEFAULT, value_parser = clap::value_parser!(u32).range(0..=WINDOW_MAX))]
+        window: u32,
+        /// The stack
+        #[command(flatten)]
+        stack: StackArgs,
+    },
+    /// List the lives
+    List {
+        /// The stack
+        #[command(flatten)]
+        stack: StackArgs,
+    },
+    /// Show one live, its addresses and its stream key
+    Show {
+        /// The live
+        name: LiveId,
+        /// The stack
+        #[command(flatten)]
+        stack: StackArgs,
+    },
+    /// Replace a live's stream key; the old one is refused from then on
+    RotateKey {
+        /// The live
+        name: LiveId,
+        /// The stack
+        #[command(flatten)]
+        stack: StackArgs,
+    },
+    /// End what is on air now, and wait until its replay is there
+    End {
+        /// The live
+        name: LiveId,
+        /// The stack
+        #[command(flatten)]
+        stack: StackArgs,
+    },
+    /// Delete a live and its key; refused while it is on air
+    #[command(
+        after_help = "What its broadcasts stored stays in the bucket and can be played by its address."
+    )]
+    Delete {
+        /// The live
+        name: LiveId,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+        /// The stack
+        #[command(flatten)]
+        stack: StackArgs,
+    },
+}
+
+/// `gopcast broadcast …`
+#[derive(Debug, Subcommand)]
+pub enum BroadcastCommand {
+    /// List the shows of a live, newest first
+    List {
+        /// The live
+        live: LiveId,
+        /// The stack
+        #[command(flatten)]
+        stack: StackArgs,
+    },
+    /// Show one show: its state, its publishes, what is committed
+    Show {
+        /// The broadcast
+        broadcast: BroadcastId,
+        /// The stack
+        #[command(flatten)]
+        stack: StackArgs,
+    },
+    /// Prove from the ledger and the bucket that a show is whole
+    #[command(after_help = VERIFY_HELP)]
+    Verify {
+        /// The broadcast
+        broadcast: BroadcastId,
+        /// The stack
+        #[command(flatten)]
+        stack: StackArgs,
+    },
+}
+
+/// `gopcast doctor`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Exit codes: 0 nothing is missing; 1 something is, and what to do is said.")]
+pub struct DoctorArgs {
+    /// Directory where a stack would keep its data
+    #[arg(long, value_name = "DIR", default_value = DATA_DEFAULT)]
+    pub data: PathBuf,
+    /// Where publishers would connect
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:1943")]
+    pub rtmps: SocketAddr,
+    /// Where viewers would connect
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub http: SocketAddr,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn up_has_the_documented_defaults() {
+        let Command::Up(up) = parse("gopcast up").unwrap().command else { panic!("not up") };
+        assert_eq!(up.data, PathBuf::from("./.gopcast"));
+        assert_eq!(up.rtmps.to_string(), "127.0.0.1:1943");
+        assert_eq!(up.http.to_string(), "127.0.0.1:8080");
+        assert_eq!((up.rtmp, up.encoders, up.ladder, up.lives.len()), (None, 2, None, 0));
+        assert!(!up.demo && !up.json && !up.no_restart);
+    }
+
+    #[test]
+    fn up_takes_everything_that_is_documented() {
+        let line = "gopcast up --data d --rtmps [::1]:0 --rtmp 127.0.0.1:1935 --http 0.0.0.0:80 --encoders 3 \
+                    --ladder 480p --live a --live b-2 --demo --json --no-restart";
+        let Command::Up(up) = parse(line).unwrap().command else { panic!("not up") };
+        assert_eq!(up.lives.iter().map(LiveId::as_str).collect::<Vec<_>>(), ["a", "b-2"]);
+        assert_eq!((up.encoders, up.ladder), (3, Some(Profile::P480)));
+        assert!(up.demo && up.json && up.no_restart && up.rtmp.is_some());
+    }
+
+    #[test]
+    fn wrong_values_are_refused_with_what_is_right() {
+        for (line, says) in [
+            ("gopcast up --ladder 500p", "2160p, 1440p"),
+            ("gopcast up --live Demo", "a-z, 0-9"),
+            ("gopcast up --encoders 0", "1..=64"),
+            ("gopcast up --http 8080", "address"),
+            ("gopcast broadcast verify x", "UUID"),
+            ("gopcast live create a --window 1801", "0..=1800"),
+        ] {
+            let error = parse(line).unwrap_err();
+            assert!(error.to_string().contains(says), "{line}: {error}");
+            assert_eq!(error.exit_code(), 2);
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Where everything that happens in the stack comes together: events go on to the terminal or the script, and to the parts of the
+//! supervisor that wait for one.
+//!
+//! Invariant: nothing here blocks. A reader that does not read loses lines; it never holds up the services' logs.
+
+use std::{
+    collections::BTreeSet,
+    io::Write,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
+    time::Duration,
+};
+
+use media::id::LiveId;
+use tokio::sync::watch;
+
+use super::event::{self, Event};
+
+/// Lines waiting for a reader of our standard output; more are dropped. Minutes of a busy stack.
+const LINES_MAX: usize = 4096;
+/// Events kept until the stack is ready; the ready line comes first.
+const EARLY_MAX: usize = 1000;
+/// How long the last lines may take to be read when we end.
+const FLUSH_GRACE: Duration = Duration::from_secs(1);
+
+/// Where the edge accepts publishers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Listening {
+    /// `address:port` over TLS.
+    pub(crate) rtmps: String,
+    /// `address:port` without, if asked for.
+    pub(crate) rtmp: Option<String>,
+}
+
+/// The hub.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    json: bool,
+    out: Mutex<Out>,
+    dropped: AtomicU64,
+    listening: watch::Sender<Option<Listening>>,
+    on_air: watch::Sender<BTreeSet<LiveId>>,
+}
+
+#[derive(Debug)]
+struct Out {
+    lines: Option<mpsc::SyncSender<String>>,
+    done: mpsc::Receiver<()>,
+    /// `Some` until the stack is ready.
+    early: Option<Vec<Event>>,
+}
+
+impl Hub {
+    /// A hub that writes to standard output: JSON lines, or lines for people.
+    #[must_use]
+    pub(crate) fn new(json: bool) -> Self {
+        Self::to(json, std::io::stdout())
+    }
+
+    fn to(json: bool, mut out: impl Write + Send + 'static) -> Self {
+        let (lines, queue) = mpsc::sync_channel::<String>(LINES_MAX);
+        let (finished, done) = mpsc::sync_channel(1);
+        std::thread::spawn(move || {
+            for line in queue {
+                // A reader that is gone does not end the show.
+                if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
+                    break;
+                }
+            }
+            let _ = finished.send(());
+        });
+        Self {
+            json,
+            out: Mutex::new(Out { lines: Some(lines), done, early: Some(Vec::new()) }),
+            dropped: AtomicU64::new(0),
+            listening: watch::Sender::new(None),
+            on_air: watch::Sender::new(BTreeSet::new()),
+        }
+    }
+
+    /// Takes in an event.
+    pub(crate) fn event(&self, event: Event) {
+        if event.event == event::LISTENING {
+            if let Some(rtmps) = event.text("rtmps") {
+                let rtmp = event.text("rtmp").filter(|text| !text.is_empty()).map(str::to_owned);
+                self.listening.send_replace(Some(Listening { rtmps: rtmps.to_owned(), rtmp }));
+            }
+            return;
+        }
+        if let Some(live) = event.real_publisher() {
+            self.on_air.send_modify(|lives| {
+                lives.insert(live);
+            });
+        }
+        let mut out = self.lock();
+        match &mut out.early {
+            Some(early) if early.len() < EARLY_MAX => early.push(event),
+            Some(_) => self.count_dropped(),
+            None => self.print(&out, self.spell(&event)),
+        }
+    }
+
+    /// Prints the panel or the ready line, and then the events that came before it.
+    pub(crate) fn ready(&self, text: String) {
+        let mut out = self.lock();
+        self.print(&out, text);
+        for event in out.early.take().unwrap_or_default() {
+            self.print(&out, self.spell(&event));
+        }
+    }
+
+    /// Where the edge listens, as it says.
+    #[must_use]
+    pub(crate) fn listening(&self) -> watch::Receiver<Option<Listening>> {
+        self.listening.subscribe()
+    }
+
+    /// The lives that a real publisher has been on, since the start.
+    #[must_use]
+    pub(crate) fn real_publishers(&self) -> watch::Receiver<BTreeSet<LiveId>> {
+        self.on_air.subscribe()
+    }
+
+    /// Whether the output is for scripts.
+    #[must_use]
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Prints what is left, for a bounded time.
+    pub(crate) fn finish(&self) {
+        let mut out = self.lock();
+        out.lines = None;
+        let _ = out.done.recv_timeout(FLUSH_GRACE);
+        let dropped = self.dropped.load(Ordering::Relaxed);
+        if dropped > 0 {
+            tracing::warn!(dropped, "output was not read, lines were dropped");
+        }
+    }
+
+    fn spell(&self, event: &Event) -> String {
+        if self.json { event.json() } else { event.human() }
+    }
+
+    fn print(&self, out: &Out, line: String) {
+        if out.lines.as_ref().is_some_and(|lines| lines.try_send(line).is_err()) {
+            self.count_dropped();
+        }
+    }
+
+    fn count_dropped(&self) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Out> {
+        self.out.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn event(name: &str, live: &str) -> Event {
+        Event::new(name, "t".to_owned(), [("live", json!(live))])
+    }
+
+    #[test]
+    fn the_ready_line_is_first_and_internal_events_stay_inside() {
+        let out = Shared::default();
+        let hub = Hub::to(true, out.clone());
+        hub.event(event("rebound", "a"));
+        hub.event(Event::new(
+            event::LISTENING,
+            String::new(),
+            [("rtmps", json!("127.0.0.1:5")), ("rtmp", json!(null))],
+        ));
+        hub.ready("{\"ready\":true}".to_owned());
+        hub.event(event(event::PUBLISH_STARTED, "a"));
+        hub.finish();
+        let text = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
+        let names: Vec<&str> = text.lines().map(|line| line.split('"').nth(3).unwrap_or("ready")).collect();
+        assert_eq!(names.len(), 3, "{text}");
+        assert!(text.starts_with("{\"ready\":true}\n"));
+        assert_eq!(names[1..], ["rebound", "publish-started"]);
+        let listening = Listening { rtmps: "127.0.0.1:5".to_owned(), rtmp: None };
+        assert_eq!(*hub.listening().borrow(), Some(listening));
+        assert_eq!(hub.real_publishers().borrow().len(), 1);
+    }
+
+    struct Stuck(mpsc::Receiver<()>);
+    impl Write for Stuck {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let _ = self.0.recv();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_does_not_read_blocks_nobody() {
+        let (release, stuck) = mpsc::channel();
+        let hub = Hub::to(true, Stuck(stuck));
+        hub.ready("x".to_owned());
+        for _ in 0..LINES_MAX + 100 {
+            hub.event(event("rebound", "a"));
+        }
+        assert!(hub.dropped.load(Ordering::Relaxed) >= 98);
+        drop(release);
+        hub.finish();
+    }
+}
