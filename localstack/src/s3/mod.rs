@@ -1,10 +1,11 @@
 //! The embedded S3: [`Store`] keeps the objects, `api` speaks the protocol through the `s3s` crate.
 //!
-//! `names`, `object` and `list` are pure; `store` touches the disk; `api` and `upload` are the shell between the
-//! network and the store. What the store promises stands in `store.rs`.
+//! `names`, `object`, `list` and `convert` are pure; `store` touches the disk; `api` and `body` are the shell between
+//! the network and the store. What the store promises stands in `store.rs`.
 
 mod api;
 mod body;
+mod convert;
 mod list;
 mod names;
 mod object;
