@@ -2,7 +2,7 @@
 //! was given before.
 
 use media::{
-    id::BroadcastId,
+    id::{BroadcastId, PublishNo},
     time::WallTime,
     verdict::{Code, Verdict},
     wire::{CloseReason, Open, Opened},
@@ -34,8 +34,9 @@ pub enum OpenDecision {
     Next,
     /// The first publish of a new broadcast.
     New {
-        /// The current broadcast is live and must begin to end first, or it would go on beside the new one.
-        begin_ending: Option<BroadcastId>,
+        /// The current broadcast is live and must begin to end first, or it would go on beside the new one. Only while this is its
+        /// latest publish: one that has come meanwhile is to be decided on anew.
+        expire: Option<(BroadcastId, PublishNo)>,
         /// Then its encoder must be told to end it: nobody else may have.
         tell_end: Option<BroadcastId>,
     },
@@ -45,14 +46,15 @@ pub enum OpenDecision {
 #[must_use]
 pub fn open(request: &Open, live: Option<&Live>, current: Option<&Current>, now: WallTime) -> OpenDecision {
     let Some(live) = live else { return OpenDecision::Refuse(unknown_key()) };
-    let fresh = OpenDecision::New { begin_ending: None, tell_end: None };
+    let fresh = OpenDecision::New { expire: None, tell_end: None };
     let Some(current) = current else { return fresh };
     let broadcast = &current.broadcast;
     let id = || Some(broadcast.broadcast.clone());
+    let replace = || OpenDecision::New { expire: id().map(|id| (id, broadcast.publish)), tell_end: id() };
     match broadcast.state {
         State::Ended => return fresh,
         // Whoever began to end it may have died before its encoder heard of it.
-        State::Ending => return OpenDecision::New { begin_ending: None, tell_end: id() },
+        State::Ending => return OpenDecision::New { expire: None, tell_end: id() },
         State::Live => {}
     }
     let closed = broadcast.closed.filter(|closed| closed.publish == broadcast.publish);
@@ -65,10 +67,10 @@ pub fn open(request: &Open, live: Option<&Live>, current: Option<&Current>, now:
         });
     }
     if is_over(current, now) {
-        return OpenDecision::New { begin_ending: id(), tell_end: id() };
+        return replace();
     }
     match (broadcast.filler, request.filler) {
-        (true, false) => OpenDecision::New { begin_ending: id(), tell_end: id() },
+        (true, false) => replace(),
         (false, true) => OpenDecision::Refuse(on_air()),
         (true, true) | (false, false) => OpenDecision::Next,
     }

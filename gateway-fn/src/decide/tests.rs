@@ -80,7 +80,7 @@ fn opened(connection: &str, filler: bool, broadcast: Broadcast) -> OpenDecision 
 
 /// A new broadcast, the current one brought to its end first.
 fn replaced() -> OpenDecision {
-    OpenDecision::New { begin_ending: Some(id()), tell_end: Some(id()) }
+    OpenDecision::New { expire: Some((id(), no(2))), tell_end: Some(id()) }
 }
 
 fn code(decision: &OpenDecision) -> Option<Code> {
@@ -95,7 +95,7 @@ fn open_without_a_live_or_a_broadcast() {
     for filler in [false, true] {
         let request = opening("connection-a", filler);
         assert_eq!(code(&open(&request, None, None, NOW)), Some(Code::UnknownKey));
-        let fresh = OpenDecision::New { begin_ending: None, tell_end: None };
+        let fresh = OpenDecision::New { expire: None, tell_end: None };
         assert_eq!(open(&request, Some(&live()), None, NOW), fresh);
     }
 }
@@ -108,11 +108,11 @@ fn open_after_the_end_is_a_new_broadcast_whoever_asks() {
                 let current = |state| Broadcast { filler: was, closed, ..broadcast(state) };
                 assert_eq!(
                     opened(connection, is, current(State::Ended)),
-                    OpenDecision::New { begin_ending: None, tell_end: None }
+                    OpenDecision::New { expire: None, tell_end: None }
                 );
                 assert_eq!(
                     opened(connection, is, current(State::Ending)),
-                    OpenDecision::New { begin_ending: None, tell_end: Some(id()) }
+                    OpenDecision::New { expire: None, tell_end: Some(id()) }
                 );
             }
         }

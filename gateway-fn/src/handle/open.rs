@@ -68,8 +68,8 @@ impl Gateway {
                     availability_start: broadcast.availability_start,
                 }))
             }
-            (OpenDecision::New { begin_ending, tell_end }, Some(live), _) => {
-                self.open_new(request, live, begin_ending.as_ref(), tell_end.as_ref()).await
+            (OpenDecision::New { expire, tell_end }, Some(live), _) => {
+                self.open_new(request, live, expire, tell_end.as_ref()).await
             }
             // The decision names what it was given.
             (OpenDecision::Next | OpenDecision::New { .. }, ..) => Err(TableError::Conflict("open")),
@@ -91,7 +91,7 @@ impl Gateway {
         &self,
         request: &Open,
         live: Live,
-        begin_ending: Option<&BroadcastId>,
+        expire: Option<(BroadcastId, PublishNo)>,
         tell_end: Option<&BroadcastId>,
     ) -> Result<OpenReply, TableError> {
         let now = clock::now();
@@ -101,8 +101,8 @@ impl Gateway {
         let Some(encoder) = Ring::new(&encoders, now, &[]).place(&id) else {
             return Ok(OpenReply::Refused(no_encoder()));
         };
-        if let Some(previous) = begin_ending {
-            self.table.begin_ending(previous).await?;
+        if let Some((previous, publish)) = expire {
+            self.table.expire(&previous, publish).await?;
         }
         let broadcast = Broadcast {
             broadcast: id,

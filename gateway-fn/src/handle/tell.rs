@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use media::{
-    id::{BroadcastId, EncoderId, LiveId},
+    id::{BroadcastId, EncoderId, Epoch, LiveId},
     verdict::Verdict,
     wire::{EncoderEvent, EncoderRequest},
 };
@@ -15,7 +15,7 @@ use service::{
     table::{Binding, TableError},
 };
 
-use super::{Failure, Gateway, Tries, routes::Route};
+use super::{Failure, Gateway, TRIES_BACKOFF, Tries, routes::Route};
 use crate::{
     decide::{Heard, Reaction, RebindReason, tell::react},
     ring::Ring,
@@ -40,12 +40,8 @@ impl Gateway {
         broadcast: &BroadcastId,
         what: EncoderEvent,
     ) -> Result<Told, Failure> {
-        let mut request = EncoderRequest {
-            live: live.clone(),
-            broadcast: broadcast.clone(),
-            epoch: media::id::Epoch(0),
-            what,
-        };
+        let mut request =
+            EncoderRequest { live: live.clone(), broadcast: broadcast.clone(), epoch: Epoch::FIRST, what };
         let mut tries = Tries::of("tell");
         // Encoders that failed during this event, and why the last binding can't be used.
         let (mut excluded, mut failed, mut stale) = (Vec::new(), None, None);
@@ -66,6 +62,8 @@ impl Gateway {
                 Reaction::LookAgain => {
                     self.routes.forget(broadcast);
                     stale = Some(request.epoch);
+                    // It may only be too busy, or have read the table just before the binding came.
+                    TRIES_BACKOFF.sleep(1).await;
                 }
                 Reaction::Rebind(reason) => {
                     self.routes.forget(broadcast);
