@@ -11,6 +11,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 use tokio::{
+    io::{AsyncBufReadExt, BufReader},
     process::Command,
     sync::{Mutex, mpsc},
 };
@@ -45,7 +46,7 @@ async fn outcome(Axum(api): Axum<Api>, Path((_, kind)): Path<(String, String)>, 
 async fn the_function_answers_events_and_reports_errors() {
     let stack = Stack::start().await;
     stack.live("demo").await;
-    let encoder = stack.encoder("one").await;
+    let mut encoder = stack.encoder("one").await;
     let (events, for_function) = mpsc::channel(8);
     let (outcomes, mut of_function) = mpsc::channel(8);
     let app = Router::new()
@@ -70,10 +71,11 @@ async fn the_function_answers_events_and_reports_errors() {
             ("AWS_SECRET_ACCESS_KEY", "b"),
             ("AWS_ENDPOINT_URL_DYNAMODB", &stack.endpoint),
         ])
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
         .unwrap();
+    let mut log = BufReader::new(function.stdout.take().unwrap()).lines();
 
     let hash = key("demo").hash();
     events.send(json!({"event": "open", "connection": "connection-1", "key_hash": hash})).await.unwrap();
@@ -85,10 +87,29 @@ async fn the_function_answers_events_and_reports_errors() {
 
     let broadcast = &opened["broadcast"];
     let chunk = json!({"event": "chunk", "live": "demo", "broadcast": broadcast, "publish": 1, "seq": 0});
-    events.send(chunk).await.unwrap();
-    let (kind, accepted) = of_function.recv().await.unwrap();
-    assert_eq!((kind.as_str(), accepted), ("response", json!({"outcome": "accepted", "warnings": []})));
+    let accepted = json!({"outcome": "accepted", "warnings": []});
+    events.send(chunk.clone()).await.unwrap();
+    assert_eq!(of_function.recv().await.unwrap(), ("response".to_owned(), accepted.clone()));
     assert_eq!(encoder.heard().len(), 1);
+
+    // The encoder dies on a warm connection; another takes over, and the log has the event.
+    let second = stack.encoder("two").await;
+    encoder.kill().await;
+    events.send(chunk).await.unwrap();
+    assert_eq!(of_function.recv().await.unwrap(), ("response".to_owned(), accepted));
+    assert_eq!(second.heard().len(), 1);
+    let rebound = loop {
+        let line: Value = serde_json::from_str(&log.next_line().await.unwrap().unwrap()).unwrap();
+        if line["event"] == "rebound" {
+            break line;
+        }
+    };
+    let expected = json!({
+        "live": "demo", "broadcast": broadcast, "from": "one", "to": "two", "epoch": 2, "reason": "unreachable",
+    });
+    for (name, value) in expected.as_object().unwrap() {
+        assert_eq!(rebound[name], *value, "{name} of {rebound}");
+    }
 
     events.send(json!({"event": "fly"})).await.unwrap();
     let (kind, error) = of_function.recv().await.unwrap();
