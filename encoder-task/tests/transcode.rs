@@ -1,36 +1,308 @@
-//! Transcoding real GOPs.
+//! Transcoding and packaging real GOPs, and reading the result with tools that are not ours.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests stop at the first thing that is not as it must be"
+)]
 
 mod support;
 
-use encoder_task::transcode::{Plan, Preset, transcode};
-use media::ladder::Profile;
-use support::Source;
+use bytes::Bytes;
+use encoder_task::{
+    cmaf::package,
+    manifest::State,
+    transcode::{Plan, Preset, TranscodeError, transcode},
+};
+use media::{
+    chunk::Chunk,
+    ladder::Profile,
+    time::{FrameRate, to_media_time},
+    verdict::Code,
+};
+use support::{Source, boxes, run, stored::Stored};
 
 const PLAN: Plan = Plan { profile: Profile::P720, preset: Preset::Veryfast, threads: 2 };
 
-#[test]
-fn timing() {
-    let chunks = Source { size: (1280, 720), gop: 60, gops: 3, ..Source::default() }.chunks();
-    for preset in Preset::BEST_FIRST {
-        for chunk in &chunks {
-            let t = std::time::Instant::now();
-            let cpu = cpu();
-            let out = transcode(chunk, &Plan { preset: *preset, ..PLAN }).unwrap();
-            eprintln!(
-                "{preset:?} {:?} cpu {:.2} {:?}",
-                t.elapsed(),
-                self::cpu() - cpu,
-                out.tracks
-                    .iter()
-                    .map(|t| t.samples.iter().map(|s| s.data.len()).sum::<usize>() * 4 / 1000)
-                    .collect::<Vec<_>>()
-            );
+/// Every promise about segments, on one source.
+fn check(source: &Source) -> (Vec<Chunk>, Stored) {
+    let chunks = source.chunks();
+    let stored = Stored::make(&chunks, &PLAN);
+    let frames = usize::try_from(source.gop).unwrap();
+    for (rung, packages) in &stored.tracks {
+        assert!(packages.iter().all(|p| p.init == packages[0].init), "{rung}: one initialization segment");
+        let mut next = None;
+        for (chunk, packaged) in chunks.iter().zip(packages) {
+            let read = boxes::read(&packaged.segment_bytes);
+            assert!(next.is_none_or(|next| next == read.decode_time), "{rung}: decode times join");
+            next = Some(read.decode_time + read.duration());
+            assert_eq!(read.duration(), packaged.segment.duration, "{rung}");
+            let mut shown = read.shown();
+            let earliest = shown.iter().min().copied().unwrap();
+            assert_eq!(u64::try_from(earliest).unwrap(), packaged.segment.time, "{rung}: time is S@t");
+            assert!(read.samples.iter().all(|s| s.1 >= 0), "{rung}: composition offsets");
+            if rung == "audio" {
+                assert!(read.samples.iter().all(|s| s.2 == 0x0200_0000));
+                let total: usize = chunk.audio_samples().iter().map(Bytes::len).sum();
+                assert_eq!(read.payload, total);
+                continue;
+            }
+            assert_eq!(read.samples.len(), frames, "{rung}");
+            let (first, others) = read.samples.split_first().unwrap();
+            assert!(first.2 == 0x0200_0000 && others.iter().all(|s| s.2 == 0x0101_0000), "{rung}: one IDR");
+            let mut wanted: Vec<i64> = chunk.header.video.as_ref().unwrap().pts.clone();
+            wanted.iter_mut().for_each(|t| *t = i64::try_from(to_media_time(*t, 90_000).unwrap()).unwrap());
+            wanted.sort_unstable();
+            shown.sort_unstable();
+            assert_eq!(shown, wanted, "{rung}: presentation times");
         }
+        let joined = stored.joined(rung);
+        let noise = run(
+            "ffmpeg",
+            &["-v", "error", "-xerror", "-err_detect", "explode", "-i", &joined, "-f", "null", "-"],
+        );
+        assert_eq!(noise, "", "{rung}: a strict decoder has nothing to say");
+        let wanted = if rung == "audio" {
+            chunks.iter().map(|c| c.audio_samples().len()).sum()
+        } else {
+            frames * chunks.len()
+        };
+        assert_eq!(count_frames(&joined), wanted, "{rung}");
     }
-    eprintln!("{:?}", encoder_task::transcode::measure(2));
+    (chunks, stored)
 }
-fn cpu() -> f64 {
-    let s = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let f: Vec<&str> = s.rsplit(") ").next().unwrap().split(' ').collect();
-    (f[11].parse::<f64>().unwrap() + f[12].parse::<f64>().unwrap()) / 100.0
+
+fn count_frames(file: &str) -> usize {
+    let entries = ["-count_frames", "-show_entries", "stream=nb_read_frames", "-of", "csv=p=0"];
+    let text = run("ffprobe", &[&["-v", "error"], &entries[..], &[file]].concat());
+    text.trim().parse().unwrap()
+}
+
+fn rate(num: u32, den: u32) -> FrameRate {
+    FrameRate { num, den }
+}
+
+#[test]
+fn frame_rates_and_sounds() {
+    for (fps, sample_rate, channels, b_frames) in [
+        (rate(24, 1), 48_000, 2, 2),
+        (rate(25, 1), 44_100, 1, 0),
+        (rate(30_000, 1001), 44_100, 2, 3),
+        (rate(30, 1), 48_000, 1, 1),
+        (rate(50, 1), 48_000, 2, 2),
+        (rate(60_000, 1001), 48_000, 2, 0),
+        (rate(60, 1), 44_100, 2, 2),
+    ] {
+        let source = Source {
+            size: (426, 240),
+            rate: fps,
+            sample_rate,
+            channels,
+            b_frames,
+            gop: 26,
+            ..Source::default()
+        };
+        check(&source);
+    }
+}
+
+#[test]
+fn a_ladder_plays_from_its_manifest() {
+    let source = Source { size: (1280, 720), gop: 30, gops: 2, ..Source::default() };
+    let (chunks, stored) = check(&source);
+    assert_eq!(stored.tracks.keys().collect::<Vec<_>>(), ["360p", "480p", "720p", "audio"]);
+    let manifest = stored.write_manifest(&chunks[0]);
+    // Each stream of the manifest, by FFmpeg's DASH demuxer, which ends all streams when one ends.
+    let sound = chunks.iter().map(|c| c.audio_samples().len()).sum::<usize>();
+    let mut seen: Vec<String> = Vec::new();
+    for stream in ["v:0", "v:1", "v:2", "a:0"] {
+        let entries = "stream=codec_name,width,height,nb_read_frames";
+        let args = ["-select_streams", stream, "-show_entries", entries, "-of", "csv=p=0", &manifest];
+        let text = run("ffprobe", &[&["-v", "error", "-count_frames"], &args[..]].concat());
+        seen.push(text.lines().next().unwrap().to_owned());
+    }
+    seen.sort_unstable();
+    let sound = format!("aac,{sound}");
+    assert_eq!(seen, [sound.as_str(), "h264,1280,720,60", "h264,640,360,60", "h264,852,480,60"]);
+    let dynamic = stored.manifest(&chunks[0], State::OnAir);
+    assert!(dynamic.contains("avc1.64") && dynamic.contains(r#"par="16:9""#), "{dynamic}");
+}
+
+#[test]
+fn portrait_and_odd_sizes_and_wide_samples() {
+    let portrait = Source { size: (360, 640), gop: 12, gops: 2, ..Source::default() };
+    let (_, stored) = check(&portrait);
+    assert_eq!(stored.tracks.keys().collect::<Vec<_>>(), ["360p", "audio"]);
+
+    let wide = &["-vf", "setsar=64/45"];
+    let wide = Source {
+        size: (360, 288),
+        rate: rate(25, 1),
+        gop: 12,
+        gops: 2,
+        video_args: wide,
+        ..Source::default()
+    };
+    let (_, stored) = check(&wide);
+    let shape = run(
+        "ffprobe",
+        &[
+            "-v",
+            "error",
+            "-show_entries",
+            "stream=width,height,sample_aspect_ratio,display_aspect_ratio",
+            "-of",
+            "csv=p=0",
+            &stored.joined("288p"),
+        ],
+    );
+    assert_eq!(shape.trim(), "360,288,64:45,16:9");
+}
+
+#[test]
+fn the_same_bytes_twice_and_one_configuration_for_all_presets() {
+    let chunks = Source { size: (640, 360), gop: 40, gops: 2, ..Source::default() }.chunks();
+    let bytes = |chunk: &Chunk, plan: &Plan| {
+        let packages = package(chunk, &transcode(chunk, plan).unwrap()).unwrap();
+        packages.into_iter().map(|p| (p.init_bytes, p.segment_bytes)).collect::<Vec<_>>()
+    };
+    for plan in [PLAN, Plan { threads: 1, ..PLAN }, Plan { threads: 3, ..PLAN }] {
+        assert!(bytes(&chunks[0], &plan) == bytes(&chunks[0], &plan), "{plan:?}");
+    }
+    let first = bytes(&chunks[0], &PLAN);
+    for preset in Preset::BEST_FIRST {
+        let other = bytes(&chunks[1], &Plan { preset: *preset, threads: 1, ..PLAN });
+        assert!(other[0].0 == first[0].0, "{preset:?}");
+    }
+    let text = first[0].1.windows(4).any(|bytes| bytes == b"x264");
+    assert!(!text, "the encoder does not name itself");
+}
+
+#[test]
+fn no_frame_is_lost_doubled_or_reordered() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = Source { size: (320, 180), gop: 30, gops: 3, b_frames: 3, ..Source::default() };
+    let stamped = Source { video_args: &["-vf", "geq=lum='30+mod(N*5,13)*15':cb=128:cr=128"], ..source };
+    let chunks = stamped.chunks();
+    let stored = Stored::make(&chunks, &PLAN);
+    let raw = dir.path().join("gray");
+    let raw = raw.to_str().unwrap();
+    let manifest = stored.write_manifest(&chunks[0]);
+    // Of each picture 2 × 2 pixels: four of luma, two of chroma.
+    let args = ["-vf", "crop=2:2:40:40", "-pix_fmt", "yuv420p", "-f", "rawvideo", "-vsync", "0", raw];
+    run("ffmpeg", &[&["-v", "error", "-i", &manifest, "-map", "0:v:0"], &args[..]].concat());
+    let seen: Vec<i32> = std::fs::read(raw).unwrap().chunks(6).map(|picture| picture[0].into()).collect();
+    assert_eq!(seen.len(), 90);
+    for (n, luma) in (0..).zip(&seen) {
+        // Steps of 15 from frame to frame, far above coding noise.
+        let wanted = 30 + n * 5 % 13 * 15;
+        assert!((luma - wanted).abs() < 5, "frame {n} is {luma}, not {wanted}");
+    }
+}
+
+#[test]
+fn sound_and_picture_stay_together() {
+    let dir = tempfile::tempdir().unwrap();
+    // White, and a tone, from second 1 on.
+    let flash = &[
+        "-vf",
+        "geq=lum='if(gte(N,30),235,16)':cb=128:cr=128",
+        "-af",
+        "volume='if(gte(t,1),1,0)':eval=frame,asetnsamples=64",
+    ];
+    let source = Source { size: (320, 180), gop: 20, gops: 3, video_args: flash, ..Source::default() };
+    let chunks = source.chunks();
+    let stored = Stored::make(&chunks, &PLAN);
+    let (video, audio) = (stored.joined("180p"), stored.joined("audio"));
+    let first = |file: &str| -> f64 {
+        let entries = ["-show_entries", "frame=pts_time", "-read_intervals", "%+#1", "-of", "csv=p=0"];
+        let text = run("ffprobe", &[&["-v", "error"], &entries[..], &[file]].concat());
+        text.trim().trim_end_matches(',').parse().unwrap()
+    };
+    let path = |name: &str| dir.path().join(name).into_os_string().into_string().unwrap();
+    let (gray, pcm) = (path("gray"), path("pcm"));
+    run(
+        "ffmpeg",
+        &[
+            "-v",
+            "error",
+            "-i",
+            &video,
+            "-vf",
+            "scale=1:1",
+            "-pix_fmt",
+            "gray",
+            "-f",
+            "rawvideo",
+            "-vsync",
+            "0",
+            &gray,
+        ],
+    );
+    run("ffmpeg", &["-v", "error", "-i", &audio, "-ac", "1", "-f", "s16le", &pcm]);
+    let white = std::fs::read(gray).unwrap().iter().position(|luma| *luma > 128).unwrap();
+    let samples = std::fs::read(pcm).unwrap();
+    let loud =
+        samples.chunks_exact(2).position(|s| i16::from_le_bytes([s[0], s[1]]).unsigned_abs() > 1500).unwrap();
+    let seconds = |count: usize, rate: u32| f64::from(u32::try_from(count).unwrap()) / f64::from(rate);
+    let flash_at = first(&video) + seconds(white, 30);
+    let tone_at = first(&audio) + seconds(loud, 48_000);
+    assert!((flash_at - tone_at).abs() < 0.02, "flash at {flash_at}, tone at {tone_at}");
+}
+
+#[test]
+fn a_lost_frame_leaves_times_and_configuration_alone() {
+    let mut chunks = Source { size: (320, 180), gop: 30, gops: 2, b_frames: 0, ..Source::default() }.chunks();
+    let whole = Stored::make(&chunks[..1], &PLAN);
+    // The publisher dropped the last picture but one: nothing refers to it that is not lost too, so take both.
+    let lost = &mut chunks[1];
+    let video = lost.header.video.as_mut().unwrap();
+    let mut from = 0;
+    let keep = video.sizes.len() - 2;
+    for size in &video.sizes[..keep] {
+        from += usize::try_from(*size).unwrap();
+    }
+    let gone: usize = video.sizes[keep..].iter().map(|s| usize::try_from(*s).unwrap()).sum();
+    video.sizes.truncate(keep);
+    video.pts.truncate(keep);
+    video.dts.truncate(keep);
+    video.frame_rate = None;
+    lost.payload = Bytes::from([&lost.payload[..from], &lost.payload[from + gone..]].concat());
+    let holed = Stored::make(&chunks[1..], &PLAN);
+    let (a, b) = (&whole.tracks["180p"][0], &holed.tracks["180p"][0]);
+    assert_eq!(a.init, b.init);
+    let (a, b) = (boxes::read(&a.segment_bytes), boxes::read(&b.segment_bytes));
+    assert_eq!(a.decode_time + a.duration(), b.decode_time);
+    assert_eq!(b.duration(), 90_000);
+    assert_eq!(b.samples.len(), 28);
+}
+
+#[test]
+fn damaged_pictures_are_replaced_and_reported() {
+    let chunk = Source { size: (320, 180), gop: 30, gops: 1, ..Source::default() }.chunks().remove(0);
+    let sizes = chunk.header.video.as_ref().unwrap().sizes.clone();
+    let mut payload = chunk.payload.to_vec();
+    let at: usize = sizes[..10].iter().map(|s| usize::try_from(*s).unwrap()).sum();
+    payload[at..at + usize::try_from(sizes[10]).unwrap()].fill(0xff);
+    let damaged = Chunk { payload: Bytes::from(payload.clone()), ..chunk.clone() };
+    let out = transcode(&damaged, &PLAN).unwrap();
+    assert_eq!(out.tracks[0].samples.len(), 30);
+    assert_eq!(out.warnings.iter().map(|w| w.code).collect::<Vec<_>>(), [Code::VideoCorrupt]);
+
+    let all: usize = sizes.iter().map(|s| usize::try_from(*s).unwrap()).sum();
+    payload[..all].fill(0xff);
+    let garbage = Chunk { payload: Bytes::from(payload), ..chunk.clone() };
+    assert_eq!(transcode(&garbage, &PLAN).unwrap_err(), TranscodeError::Undecodable { samples: 30 });
+
+    let mut silent = chunk;
+    silent.header.video = None;
+    assert!(transcode(&silent, &PLAN).unwrap().tracks.is_empty());
+}
+
+#[test]
+fn one_picture_is_a_gop() {
+    let source = Source { size: (320, 180), gop: 1, gops: 4, b_frames: 0, ..Source::default() };
+    let chunks = source.chunks();
+    let stored = Stored::make(&chunks[..1], &PLAN);
+    assert_eq!(boxes::read(&stored.tracks["180p"][0].segment_bytes).samples.len(), 1);
 }

@@ -1,14 +1,16 @@
 //! Judging real chunks, as they are and with one thing wrong each.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests stop at the first thing that is not as it must be"
+)]
+
 mod support;
 
 use bytes::Bytes;
 use encoder_task::validate::validate;
-use media::{
-    chunk::Chunk,
-    time::FrameRate,
-    verdict::Code,
-};
+use media::{chunk::Chunk, time::FrameRate, verdict::Code};
 use support::Source;
 
 fn chunk() -> Chunk {
@@ -38,9 +40,10 @@ fn one_thing_wrong_is_one_verdict() {
     assert_eq!(with(&|c| c.header.video.as_mut().unwrap().sizes[3] = 8_000_000), [Code::BitRate]);
     assert_eq!(with(&|c| c.header.video.as_mut().unwrap().width = 4100), [Code::VideoResolution]);
     assert_eq!(with(&|c| c.header.video.as_mut().unwrap().config.truncate(9)), [Code::VideoProfile]);
-    assert_eq!(with(&|c| c.header.audio.as_mut().unwrap().config = vec![0x2b, 0x11, 0x88, 0]), [
-        Code::AudioFormat
-    ]);
+    assert_eq!(
+        with(&|c| c.header.audio.as_mut().unwrap().config = vec![0x2b, 0x11, 0x88, 0]),
+        [Code::AudioFormat]
+    );
     assert_eq!(with(&|c| c.header.audio.as_mut().unwrap().channels = 1), [Code::ChunkInvalid]);
     let damaged = with(&|c| {
         let mut payload = c.payload.to_vec();

@@ -2,10 +2,7 @@
 //! or on what a particular chunk holds.
 
 use bytes::Bytes;
-use media::{
-    chunk::AudioTrack,
-    time::VIDEO_TIMESCALE,
-};
+use media::{chunk::AudioTrack, time::VIDEO_TIMESCALE};
 use mp4_atom::{
     Audio, Avc1, Avcc, AvccExt, Codec, Colr, Dinf, Dref, Encode, Esds, FourCC, Ftyp, Hdlr, Mdhd, Mdia, Minf,
     Moov, Mp4a, Mvex, Mvhd, Pasp, Smhd, Stbl, Stco, Stsd, Tkhd, Trak, Trex, Url, Visual, Vmhd,
@@ -108,14 +105,16 @@ fn write(
         compatible_brands: [b"iso6", b"cmfc", b"dash"].map(FourCC::new).to_vec(),
     };
     let moov = Moov {
-        mvhd: Mvhd { timescale, rate: 1.into(), volume: 1.into(), next_track_id: TRACK_ID + 1, ..Mvhd::default() },
+        mvhd: Mvhd {
+            timescale,
+            rate: 1.into(),
+            volume: 1.into(),
+            next_track_id: TRACK_ID + 1,
+            ..Mvhd::default()
+        },
         mvex: Some(Mvex {
             mehd: None,
-            trex: vec![Trex {
-                track_id: TRACK_ID,
-                default_sample_description_index: 1,
-                ..Trex::default()
-            }],
+            trex: vec![Trex { track_id: TRACK_ID, default_sample_description_index: 1, ..Trex::default() }],
         }),
         trak: vec![Trak {
             tkhd: Tkhd { track_id: TRACK_ID, enabled: true, in_movie: true, ..tkhd },

@@ -133,8 +133,7 @@ fn package_audio(audio: &AudioTrack, frames: &[Bytes], sequence: u32) -> Result<
     let time = to_media_time(audio.start, audio.sample_rate).ok_or_else(|| range("start")(audio.start))?;
     let length = audio.end - audio.start;
     let duration = u64::try_from(length).map_err(|_| range("length")(length))?;
-    let bytes =
-        segment::write(&Fragment { sequence, decode_time: time, all_sync: true, samples: &samples })?;
+    let bytes = segment::write(&Fragment { sequence, decode_time: time, all_sync: true, samples: &samples })?;
     let bandwidth = AUDIO_BIT_RATE_PER_CHANNEL.saturating_mul(u32::from(audio.channels.max(1)));
     let init = init::audio(audio, bandwidth)?;
     let description = Described {

@@ -153,17 +153,20 @@ fn a_hole_is_a_jump_on_air_and_closed_when_over() {
         (template.presentationTimeOffset.unwrap(), template.SegmentTimeline.unwrap().segments)
     };
     let segments = timeline(&on_air, 0).1;
-    assert_eq!(segments.iter().map(|s| (s.t, s.d, s.r)).collect::<Vec<_>>(), [
-        (Some(90_000), 180_000, Some(1)),
-        (Some(990_000), 180_000, None)
-    ]);
+    assert_eq!(
+        segments.iter().map(|s| (s.t, s.d, s.r)).collect::<Vec<_>>(),
+        [(Some(90_000), 180_000, Some(1)), (Some(990_000), 180_000, None)]
+    );
 
     let over = parsed(&write(&rows, State::Over, Scope::Full));
     let starts: Vec<_> = over.periods.iter().map(|p| (p.id.clone().unwrap(), p.start.unwrap())).collect();
-    assert_eq!(starts, [
-        ("1-0".to_owned(), std::time::Duration::ZERO),
-        ("2-0".to_owned(), std::time::Duration::from_secs(4))
-    ]);
+    assert_eq!(
+        starts,
+        [
+            ("1-0".to_owned(), std::time::Duration::ZERO),
+            ("2-0".to_owned(), std::time::Duration::from_secs(4))
+        ]
+    );
     assert_eq!(timeline(&over, 1).0, 990_000);
     assert_eq!(over.mediaPresentationDuration, Some(std::time::Duration::from_secs(6)));
 }

@@ -7,8 +7,9 @@ use std::{
 };
 
 use dash_mpd_core::{
-    AdaptationSet, AudioChannelConfiguration, BaseURL, Latency, MPD, Period, PlaybackRate, ProgramInformation,
-    Representation, Role, S, SegmentTemplate, SegmentTimeline, ServiceDescription, Title, UTCTiming,
+    AdaptationSet, AudioChannelConfiguration, BaseURL, Latency, MPD, Period, PlaybackRate,
+    ProgramInformation, Representation, Role, S, SegmentTemplate, SegmentTimeline, ServiceDescription, Title,
+    UTCTiming,
 };
 use media::{
     ledger::{Init, Segment, Track},
@@ -105,13 +106,11 @@ fn service_description(delay_ms: u64) -> ServiceDescription {
     }
 }
 
-fn known<'a>(
-    inits: &HashMap<(&str, &str), &'a Init>,
-    segment: &Segment,
-) -> Result<&'a Init, ManifestError> {
-    inits.get(&(segment.rung.as_str(), segment.config.as_str())).copied().ok_or_else(|| {
-        ManifestError::NoInit { rung: segment.rung.clone(), config: segment.config.clone() }
-    })
+fn known<'a>(inits: &HashMap<(&str, &str), &'a Init>, segment: &Segment) -> Result<&'a Init, ManifestError> {
+    inits
+        .get(&(segment.rung.as_str(), segment.config.as_str()))
+        .copied()
+        .ok_or_else(|| ManifestError::NoInit { rung: segment.rung.clone(), config: segment.config.clone() })
 }
 
 fn period(

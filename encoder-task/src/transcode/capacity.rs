@@ -1,15 +1,15 @@
-//! What this machine can do, measured, and what that is enough for. The one place of the module that looks at a clock: it is about
-//! nothing but time.
+//! What this machine can do, measured, and what that is enough for.
+//!
+//! The one place of the module that looks at a clock, and that at each thread's own: processor time does not depend on what else the
+//! machine happens to be doing while it is measured, such as starting the rest of the stack.
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::{thread, time::Duration};
 
 use media::{
     ladder::{Profile, Rendition},
     time::FrameRate,
 };
+use nix::time::{ClockId, clock_gettime};
 
 use super::{
     Preset, TranscodeError,
@@ -21,9 +21,9 @@ use super::{
 const FRAMES: usize = 30;
 /// Size of the test picture: large enough that setting up an encoder does not count.
 const SIZE: (u32, u32) = (640, 360);
-/// Share of the measured capacity that a live broadcast may take, in percent: one GOP is then done in half its duration, and
-/// what the publisher's bursts, the uploads and a second broadcast need is left.
-const LOAD_PERCENT: u64 = 50;
+/// Share of the measured capacity that a live broadcast may take, in percent. A GOP is then done in a third of its duration on an
+/// idle machine, and in two thirds on one that is as busy again with publishers, uploads, players or a second broadcast.
+const LOAD_PERCENT: u64 = 33;
 /// What decoding and scaling cost on top of encoding, in percent of its cost.
 const OVERHEAD_PERCENT: u64 = 25;
 
@@ -70,7 +70,7 @@ pub fn highest_profile(capacity: &Capacity, fps: u32, preset: Preset) -> Profile
     Profile::ALL.iter().rev().find(holds).copied().unwrap_or(Profile::P360)
 }
 
-/// Measures this machine with `cores` encoders side by side on synthetic pictures; takes about a second.
+/// Measures what `cores` cores can do, by encoding synthetic pictures on all of them at once; takes about half a second of each.
 ///
 /// # Errors
 /// When FFmpeg lacks libx264, or fails.
@@ -78,19 +78,20 @@ pub fn measure(cores: usize) -> Result<Capacity, TranscodeError> {
     let cores = cores.max(1);
     let pictures: Vec<Picture> = (0..FRAMES).map(test_picture).collect();
     let rate = |preset| -> Result<u64, TranscodeError> {
-        let started = Instant::now();
-        thread::scope(|scope| {
+        let busy = thread::scope(|scope| {
             let mut workers = Vec::with_capacity(cores);
             for _ in 0..cores {
                 let worker = thread::Builder::new().name("measure".to_owned());
-                let spawned = worker.spawn_scoped(scope, || encode(&pictures, preset));
+                let spawned = worker.spawn_scoped(scope, || timed(|| encode(&pictures, preset)));
                 workers.push(spawned.map_err(|_| TranscodeError::Thread("measuring"))?);
             }
-            workers.into_iter().try_for_each(|worker| {
-                worker.join().unwrap_or(Err(TranscodeError::Thread("measuring")))
+            workers.into_iter().try_fold(Duration::ZERO, |sum, worker| {
+                Ok::<_, TranscodeError>(
+                    sum + worker.join().unwrap_or(Err(TranscodeError::Thread("measuring")))?,
+                )
             })
         })?;
-        Ok(pixels_per_second(cores, started.elapsed()))
+        Ok(pixels_per_second(cores, busy))
     };
     Ok(Capacity {
         ultrafast: rate(Preset::Ultrafast)?,
@@ -99,18 +100,31 @@ pub fn measure(cores: usize) -> Result<Capacity, TranscodeError> {
     })
 }
 
-fn pixels_per_second(cores: usize, elapsed: Duration) -> u64 {
-    let pictures = u64::try_from(cores.saturating_mul(FRAMES)).unwrap_or(u64::MAX);
-    let pixels = pictures.saturating_mul(u64::from(SIZE.0) * u64::from(SIZE.1));
-    let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX).max(1);
-    let encoded = u128::from(pixels) * 1_000_000 / u128::from(micros);
-    u64::try_from(encoded * 100 / u128::from(100 + OVERHEAD_PERCENT)).unwrap_or(u64::MAX)
+/// The processor time that `work` takes of this thread, which does all of it: one encoder thread is the calling one.
+fn timed(work: impl FnOnce() -> Result<(), TranscodeError>) -> Result<Duration, TranscodeError> {
+    let now = || {
+        let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID);
+        time.map(Duration::from).map_err(|_| TranscodeError::Thread("measuring"))
+    };
+    let started = now()?;
+    work()?;
+    Ok(now()?.saturating_sub(started))
+}
+
+/// What `cores` cores do in a second, if each has done all pictures once in `busy` seconds altogether.
+fn pixels_per_second(cores: usize, busy: Duration) -> u64 {
+    let number = |n: usize| u128::try_from(n).unwrap_or(u128::MAX);
+    let pixels = number(FRAMES) * u128::from(SIZE.0) * u128::from(SIZE.1);
+    let per_core = pixels * number(cores) * 1_000_000 / busy.as_micros().max(1);
+    let all = per_core * number(cores) * 100 / u128::from(100 + OVERHEAD_PERCENT);
+    u64::try_from(all).unwrap_or(u64::MAX)
 }
 
 /// Encodes all pictures as one GOP.
 fn encode(pictures: &[Picture], preset: Preset) -> Result<(), TranscodeError> {
     let rate = FrameRate { num: 30, den: 1 };
-    let rendition = Rendition { name: "measure".to_owned(), width: SIZE.0, height: SIZE.1, bit_rate: 700_000 };
+    let rendition =
+        Rendition { name: "measure".to_owned(), width: SIZE.0, height: SIZE.1, bit_rate: 700_000 };
     let settings = Settings {
         size: SIZE,
         rate: (rate.num, rate.den),
@@ -139,7 +153,7 @@ fn test_picture(n: usize) -> Picture {
         u8::try_from(noise & 7).unwrap_or(0)
     };
     Picture::synthetic(SIZE.0, SIZE.1, move |x, y| {
-        let texture = ((x + 3 * n) / 5 * 37 ^ (y + n) / 7 * 91) & 0x3f;
+        let texture = (((x + 3 * n) / 5 * 37) ^ ((y + n) / 7 * 91)) & 0x3f;
         let shape = if (x + 5 * n) % 320 + y % 180 < 200 { 96 } else { 40 };
         u8::try_from(texture + shape).unwrap_or(u8::MAX).saturating_add(grain())
     })
@@ -151,12 +165,15 @@ mod tests {
 
     #[test]
     fn the_best_preset_that_leaves_a_reserve_is_chosen() {
-        let capacity = Capacity { veryfast: 100_000_000, superfast: 150_000_000, ultrafast: 300_000_000 };
-        assert_eq!(choose_preset(&capacity, Profile::P720, 30), Preset::Veryfast);
-        assert_eq!(choose_preset(&capacity, Profile::P1080, 30), Preset::Ultrafast);
+        let capacity = Capacity { veryfast: 130_000_000, superfast: 180_000_000, ultrafast: 400_000_000 };
+        assert_eq!(choose_preset(&capacity, Profile::P480, 30), Preset::Veryfast);
+        assert_eq!(choose_preset(&capacity, Profile::P720, 30), Preset::Superfast);
+        assert_eq!(choose_preset(&capacity, Profile::P720, 60), Preset::Ultrafast);
         assert_eq!(choose_preset(&capacity, Profile::P2160, 60), Preset::Ultrafast);
-        assert_eq!(highest_profile(&capacity, 30, Preset::Veryfast), Profile::P720);
+        assert_eq!(highest_profile(&capacity, 30, Preset::Veryfast), Profile::P480);
         assert_eq!(highest_profile(&capacity, 30, Preset::Ultrafast), Profile::P1080);
+        let slow = Capacity { veryfast: 1, superfast: 1, ultrafast: 1 };
+        assert_eq!(highest_profile(&slow, 30, Preset::Ultrafast), Profile::P360);
     }
 
     #[test]

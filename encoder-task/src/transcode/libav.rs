@@ -2,7 +2,10 @@
 //!
 //! Invariants: a [`Picture`] always has buffers, in 8-bit 4:2:0 once it came out of a [`Scaler`]; pictures share their pixels and
 //! nobody writes to them; everything that FFmpeg allocates is owned by exactly one of these types.
-#![allow(unsafe_code, reason = "FFmpeg is a C library; ffmpeg-next wraps neither extradata nor references to frames")]
+#![allow(
+    unsafe_code,
+    reason = "FFmpeg is a C library; ffmpeg-next wraps neither extradata nor references to frames"
+)]
 
 use std::sync::Once;
 
@@ -139,7 +142,9 @@ impl Decoder {
         unsafe {
             let buffer = ffi::av_mallocz(config.len() + padding).cast::<u8>();
             if buffer.is_null() {
-                return Err(failed("open the decoder")(ffmpeg::Error::Other { errno: ffmpeg::error::ENOMEM }));
+                return Err(failed("open the decoder")(ffmpeg::Error::Other {
+                    errno: ffmpeg::error::ENOMEM,
+                }));
             }
             std::ptr::copy_nonoverlapping(config.as_ptr(), buffer, config.len());
             let raw = context.as_mut_ptr();
@@ -165,9 +170,9 @@ impl Decoder {
         self.0.send_packet(&packet).is_ok()
     }
 
-    /// Tells it that no more samples come.
-    pub(super) fn finish(&mut self) -> Result<(), LibavError> {
-        self.0.send_eof().map_err(failed("finish decoding"))
+    /// Tells it that no more samples come. That it failed on an earlier one, as it may say now, shows as pictures that are missing.
+    pub(super) fn finish(&mut self) {
+        let _failed_before = self.0.send_eof();
     }
 
     /// The next picture in presentation order, if there is one yet.
@@ -250,10 +255,8 @@ impl Encoder {
     pub(super) fn open(settings: &Settings<'_>) -> Result<Self, LibavError> {
         quiet();
         let codec = codec::encoder::find_by_name(ENCODER).ok_or(LibavError::Missing(ENCODER))?;
-        let mut video = codec::Context::new_with_codec(codec)
-            .encoder()
-            .video()
-            .map_err(failed("make an encoder"))?;
+        let mut video =
+            codec::Context::new_with_codec(codec).encoder().video().map_err(failed("make an encoder"))?;
         let ratio = |(num, den): (u32, u32)| {
             Rational(i32::try_from(num).unwrap_or(i32::MAX), i32::try_from(den).unwrap_or(i32::MAX))
         };

@@ -1,6 +1,7 @@
 //! One chunk's pictures → the rungs of its ladder: decode once, scale from rung to rung, encode all rungs side by side.
 //!
-//! A pure function of chunk and plan (no I/O, no clock): the same chunk and plan give the same bytes on the same machine.
+//! A pure function of chunk and plan (no I/O, no clock): the same chunk and plan give the same pictures, and on the same machine the
+//! same bytes as long as each rung is encoded by one thread (up to 720p30; see `pipeline`).
 //! Invariants of what comes out: as many samples as went in, with their presentation times to the tick; the first sample of
 //! each rung is an IDR and no other is; decode times grow, never pass presentation times, start at the chunk's start minus
 //! [`EncodedTrack::delay`] and end (the last plus its duration) at the chunk's end minus the same delay.
@@ -59,7 +60,7 @@ pub struct Plan {
     pub profile: Profile,
     /// Work per picture.
     pub preset: Preset,
-    /// Cores that one chunk may use, 1 or more.
+    /// Threads that the decoder and each large rung's encoder may use, 1 or more: the machine's cores.
     pub threads: usize,
 }
 

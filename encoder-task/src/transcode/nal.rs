@@ -105,8 +105,8 @@ mod tests {
     #[test]
     fn samples_hold_slices_and_captions_only() {
         let stream = [
-            0, 0, 0, 1, 0x09, 0x10, 0, 0, 1, 0x67, 1, 1, 1, 0, 0, 1, 0x06, 5, 1, 9, 0x80, 0, 0, 1, 0x06, 4, 1, 9,
-            0x80, 0, 0, 1, 0x65, 0xaa,
+            0, 0, 0, 1, 0x09, 0x10, 0, 0, 1, 0x67, 1, 1, 1, 0, 0, 1, 0x06, 5, 1, 9, 0x80, 0, 0, 1, 0x06, 4,
+            1, 9, 0x80, 0, 0, 1, 0x65, 0xaa,
         ];
         let (sample, idr) = to_sample(&stream);
         assert!(idr);

@@ -86,7 +86,12 @@ impl Colour {
     pub(super) fn or_assumed(self, width: u32, height: u32) -> Self {
         let assumed = if width.min(height) >= 720 { 1 } else { 6 };
         let fill = |value: u8| if value == Self::UNSPECIFIED || value == 0 { assumed } else { value };
-        Self { primaries: fill(self.primaries), transfer: fill(self.transfer), matrix: fill(self.matrix), ..self }
+        Self {
+            primaries: fill(self.primaries),
+            transfer: fill(self.transfer),
+            matrix: fill(self.matrix),
+            ..self
+        }
     }
 }
 

@@ -28,6 +28,9 @@ const PICTURES_IN_FLIGHT: usize = 6;
 /// Decoder threads at most: more would only run ahead of the scalers.
 const DECODER_THREADS_MAX: usize = 4;
 
+/// Pixels a second that one encoder thread is given: 720p30, which a core does at the best preset in half the time it has.
+const PIXELS_PER_THREAD: u64 = 1280 * 720 * 30;
+
 /// What is the same for all rungs of a chunk.
 struct Source<'a> {
     video: &'a VideoTrack,
@@ -69,19 +72,18 @@ pub fn transcode(chunk: &Chunk, plan: &Plan) -> Result<Transcoded, TranscodeErro
     let rate = nominal_rate(video.frame_rate, &with_end);
     let source = Source { video, times, rate, plan };
     let renditions = plan.profile.renditions(video.width, video.height, Some(rate));
-    let threads = encoder_threads(&renditions, plan.threads);
 
     let (tracks, decoded) = thread::scope(|scope| {
         let (to_first, mut from_before) = sync_channel(PICTURES_IN_FLIGHT);
         let mut rungs = Vec::with_capacity(renditions.len());
-        for (n, (rendition, threads)) in renditions.iter().zip(threads).enumerate() {
+        for (n, rendition) in renditions.iter().enumerate() {
             let (to_next, from_this) = sync_channel(PICTURES_IN_FLIGHT);
             let input = std::mem::replace(&mut from_before, from_this);
             let to_next = (n + 1 < renditions.len()).then_some(to_next);
             let source = &source;
             let spawned = thread::Builder::new()
                 .name(format!("rung-{}", rendition.name))
-                .spawn_scoped(scope, move || run_rung(source, rendition, threads, &input, to_next.as_ref()));
+                .spawn_scoped(scope, move || run_rung(source, rendition, &input, to_next.as_ref()));
             rungs.push(spawned.map_err(|_| TranscodeError::Thread("rung"))?);
         }
         let decoded = decode(chunk, &source, &to_first);
@@ -108,26 +110,20 @@ pub fn transcode(chunk: &Chunk, plan: &Plan) -> Result<Transcoded, TranscodeErro
     Ok(Transcoded { tracks, warnings })
 }
 
-/// Threads of each rung's encoder: the first rung costs more than half of a ladder, so all cores work on it while the small rungs,
-/// with one thread each, fill the gaps.
-fn encoder_threads(renditions: &[Rendition], cores: usize) -> Vec<usize> {
-    let pixels = |r: &Rendition| u64::from(r.width) * u64::from(r.height);
-    let total: u64 = renditions.iter().map(pixels).sum::<u64>().max(1);
-    let cores = cores.clamp(1, 16);
-    renditions
-        .iter()
-        .map(|rendition| {
-            let share = pixels(rendition) * u64::try_from(cores).unwrap_or(1);
-            usize::try_from(share.div_ceil(total)).unwrap_or(1).clamp(1, cores)
-        })
-        .collect()
+/// Threads of a rung's encoder: one, and one more for each further [`PIXELS_PER_THREAD`]. One is also what makes its bytes
+/// repeatable: with several, x264's buffer model looks at how far the other threads happen to be.
+fn encoder_threads(rendition: &Rendition, rate: FrameRate, cores: usize) -> usize {
+    let pixels = u64::from(rendition.width) * u64::from(rendition.height) * u64::from(rate.num);
+    let threads = pixels.div_ceil(u64::from(rate.den.max(1))).div_ceil(PIXELS_PER_THREAD);
+    usize::try_from(threads).unwrap_or(1).clamp(1, cores.max(1))
 }
 
 /// Decodes the chunk and sends exactly one picture for each presentation time, in order, tagged with its index. Gives how many
 /// had to be replaced or were damaged.
 fn decode(chunk: &Chunk, source: &Source<'_>, out: &SyncSender<Shot>) -> Result<usize, TranscodeError> {
     let mut decoder = Decoder::open(&source.video.config, source.plan.threads.clamp(1, DECODER_THREADS_MAX))?;
-    let mut feed = Feed { times: &source.times, out, next: 0, last: None, look: None, damaged: 0, closed: false };
+    let mut feed =
+        Feed { times: &source.times, out, next: 0, last: None, look: None, damaged: 0, closed: false };
     for (sample, pts) in chunk.video_samples().iter().zip(&source.video.pts) {
         // A sample that the decoder refuses shows as a picture that is missing.
         let _understood = decoder.send(sample, *pts);
@@ -138,7 +134,7 @@ fn decode(chunk: &Chunk, source: &Source<'_>, out: &SyncSender<Shot>) -> Result<
             return Ok(feed.damaged);
         }
     }
-    decoder.finish()?;
+    decoder.finish();
     while let Some(picture) = decoder.receive() {
         feed.push(picture)?;
     }
@@ -214,7 +210,6 @@ impl Feed<'_> {
 fn run_rung(
     source: &Source<'_>,
     rendition: &Rendition,
-    threads: usize,
     input: &Receiver<Shot>,
     to_next: Option<&SyncSender<Shot>>,
 ) -> Result<EncodedTrack, TranscodeError> {
@@ -236,6 +231,7 @@ fn run_rung(
             None => {
                 let sar = scaled_sar(look.sar, look.size, size);
                 let rate = (source.rate.num, source.rate.den);
+                let threads = encoder_threads(rendition, source.rate, source.plan.threads);
                 let options =
                     x264_options(rendition, source.rate, source.times.len(), source.plan.preset, threads);
                 let settings = Settings { size, rate, sar, colour: look.colour, options: &options };
@@ -289,11 +285,17 @@ mod tests {
     use media::ladder::Profile;
 
     #[test]
-    fn the_first_rung_gets_the_cores() {
-        let threads = |profile: Profile, w, h, cores| encoder_threads(&profile.renditions(w, h, None), cores);
-        assert_eq!(threads(Profile::P720, 1280, 720, 2), [2, 1, 1]);
-        assert_eq!(threads(Profile::P720, 1280, 720, 1), [1, 1, 1]);
-        assert_eq!(threads(Profile::P360, 640, 360, 4), [4]);
-        assert_eq!(threads(Profile::P1080, 1920, 1080, 8), [5, 3, 1, 1]);
+    fn large_rungs_get_more_threads_if_there_are_cores() {
+        let threads = |width, height, fps, cores| {
+            let rate = FrameRate { num: fps, den: 1 };
+            let renditions = Profile::P2160.renditions(width, height, Some(rate));
+            encoder_threads(&renditions[0], rate, cores)
+        };
+        assert_eq!(threads(1280, 720, 30, 8), 1);
+        assert_eq!(threads(1280, 720, 60, 8), 2);
+        assert_eq!(threads(1920, 1080, 30, 8), 3);
+        assert_eq!(threads(1920, 1080, 30, 2), 2);
+        assert_eq!(threads(3840, 2160, 60, 32), 18);
+        assert_eq!(threads(640, 360, 30, 0), 1);
     }
 }

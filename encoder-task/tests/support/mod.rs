@@ -5,7 +5,10 @@
     unreachable_pub,
     reason = "a module of several test programs, each of which uses a part of it"
 )]
-#![allow(clippy::cast_possible_truncation, reason = "small numbers of frames")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "part of tests")]
+
+pub mod boxes;
+pub mod stored;
 
 use std::{path::Path, process::Command};
 
@@ -21,7 +24,7 @@ use mp4_atom::{Codec, Moov, ReadAtom, ReadFrom};
 /// What the source is like.
 #[derive(Debug, Clone)]
 pub struct Source {
-    /// Picture size and SAR as lavfi wants it.
+    /// Width and height in pixels.
     pub size: (u32, u32),
     pub rate: FrameRate,
     pub gop: u32,
@@ -29,10 +32,8 @@ pub struct Source {
     pub b_frames: u32,
     pub sample_rate: u32,
     pub channels: u8,
-    /// More arguments for the video encoder.
+    /// More arguments for the encoders.
     pub video_args: &'static [&'static str],
-    /// What to show.
-    pub picture: &'static str,
 }
 
 impl Default for Source {
@@ -46,7 +47,6 @@ impl Default for Source {
             sample_rate: 48_000,
             channels: 2,
             video_args: &[],
-            picture: "testsrc2",
         }
     }
 }
@@ -68,12 +68,12 @@ impl Source {
         let seconds = f64::from(frames) * f64::from(self.rate.den) / f64::from(self.rate.num);
         let (w, h) = self.size;
         let rate = format!("{}/{}", self.rate.num, self.rate.den);
-        let picture = format!("{}=s={w}x{h}:r={rate}", self.picture);
+        let picture = format!("testsrc2=s={w}x{h}:r={rate},trim=end_frame={frames}");
         let sound = format!("sine=f=440:b=2:r={}:d={seconds}", self.sample_rate);
         let (gop, bf) = (self.gop.to_string(), self.b_frames.to_string());
         let mut args = vec!["-v", "error", "-y", "-f", "lavfi", "-i", &picture, "-f", "lavfi", "-i", &sound];
-        let (count, channels) = (frames.to_string(), self.channels.to_string());
-        args.extend(["-frames:v", &count, "-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p"]);
+        let channels = self.channels.to_string();
+        args.extend(["-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p"]);
         args.extend(["-g", &gop, "-keyint_min", &gop, "-sc_threshold", "0", "-bf", &bf]);
         args.extend(["-flags", "+cgop", "-b:v", "4M"]);
         args.extend(self.video_args);
@@ -92,9 +92,14 @@ impl Source {
         for (stream, packet) in input.packets() {
             let data = Bytes::copy_from_slice(packet.data().unwrap());
             let base = time_bases[stream.index()];
-            let seconds = |t: i64| t as f64 * f64::from(base.0) / f64::from(base.1);
+            // Time stamps in units of 1/per seconds, to the nearest.
+            let units = |t: i64, per: FrameRate| {
+                let num = t * i64::from(base.0) * i64::from(per.num) * 2;
+                let den = i64::from(base.1) * i64::from(per.den);
+                (num + den).div_euclid(den * 2)
+            };
             if stream.index() == 0 {
-                let number = |t: i64| (seconds(t) * self.rate.fps()).round() as i64;
+                let number = |t: i64| units(t, self.rate);
                 video.push((
                     packet.is_key(),
                     number(packet.pts().unwrap()),
@@ -102,7 +107,7 @@ impl Source {
                     data,
                 ));
             } else {
-                let at = (seconds(packet.pts().unwrap()) * f64::from(self.sample_rate)).round() as i64;
+                let at = units(packet.pts().unwrap(), FrameRate { num: self.sample_rate, den: 1 });
                 audio.push((at, data));
             }
         }

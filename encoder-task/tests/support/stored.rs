@@ -1,0 +1,98 @@
+//! A broadcast as the bucket would hold it: segments, rows and manifest in a directory, for players to read.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use encoder_task::{
+    cmaf::{Packaged, package},
+    manifest::{Input, Scope, State, manifest},
+    transcode::{Plan, transcode},
+};
+use media::{
+    chunk::Chunk,
+    id::Epoch,
+    ledger::{Init, Object, Row, Segment},
+    time::WallTime,
+};
+
+pub struct Stored {
+    pub dir: tempfile::TempDir,
+    pub rows: Vec<Row>,
+    pub inits: Vec<Init>,
+    /// Per rung, the packages in order.
+    pub tracks: BTreeMap<String, Vec<Packaged>>,
+}
+
+impl Stored {
+    pub fn make(chunks: &[Chunk], plan: &Plan) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut rows, mut inits, mut tracks) = (Vec::new(), Vec::<Init>::new(), BTreeMap::new());
+        for chunk in chunks {
+            let transcoded = transcode(chunk, plan).unwrap();
+            assert!(transcoded.warnings.is_empty(), "{:?}", transcoded.warnings);
+            let mut segments: Vec<Segment> = Vec::new();
+            for packaged in package(chunk, &transcoded).unwrap() {
+                let rung = packaged.segment.rung.clone();
+                let folder = dir.path().join(&rung);
+                std::fs::create_dir_all(&folder).unwrap();
+                let name = format!("init-{}.mp4", packaged.init.config);
+                std::fs::write(folder.join(name), &packaged.init_bytes).unwrap();
+                let name = format!("{}.m4s", packaged.segment.time);
+                std::fs::write(folder.join(name), &packaged.segment_bytes).unwrap();
+                if !inits.contains(&packaged.init) {
+                    inits.push(packaged.init.clone());
+                }
+                segments.push(packaged.segment.clone());
+                tracks.entry(rung).or_insert_with(Vec::new).push(packaged);
+            }
+            let video = chunk.header.video.as_ref().unwrap();
+            rows.push(Row {
+                pos: chunk.header.pos,
+                epoch: Epoch::FIRST,
+                start: video.start,
+                end: video.end,
+                discontinuity: chunk.header.discontinuity,
+                source: Object { bytes: 0, sha256: String::new() },
+                segments,
+                verdict: None,
+                committed: chunk.header.received,
+            });
+        }
+        Self { dir, rows, inits, tracks }
+    }
+
+    pub fn manifest(&self, chunk: &Chunk, state: State) -> String {
+        manifest(&Input {
+            live: &chunk.header.live,
+            broadcast: &chunk.header.broadcast,
+            availability_start: WallTime(1_700_000_000_000_000),
+            publish_time: WallTime(1_700_000_060_000_000),
+            state,
+            scope: Scope::Full,
+            rows: &self.rows,
+            inits: &self.inits,
+            base_url: None,
+        })
+        .unwrap()
+    }
+
+    /// The path of the static manifest.
+    pub fn write_manifest(&self, chunk: &Chunk) -> String {
+        let path = self.dir.path().join("manifest.mpd");
+        std::fs::write(&path, self.manifest(chunk, State::Over)).unwrap();
+        text(path)
+    }
+
+    /// The path of a rung's initialization segment and all its media segments as one file.
+    pub fn joined(&self, rung: &str) -> String {
+        let packages = &self.tracks[rung];
+        let mut bytes = packages[0].init_bytes.to_vec();
+        packages.iter().for_each(|packaged| bytes.extend_from_slice(&packaged.segment_bytes));
+        let path = self.dir.path().join(format!("{rung}.mp4"));
+        std::fs::write(&path, bytes).unwrap();
+        text(path)
+    }
+}
+
+fn text(path: PathBuf) -> String {
+    path.into_os_string().into_string().unwrap()
+}
