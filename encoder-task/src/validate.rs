@@ -51,7 +51,10 @@ fn video(track: &VideoTrack, first: &[u8], out: &mut Vec<Verdict>) {
     let config = match avc::Config::parse(&Bytes::from(track.config.clone())) {
         Ok(config) => config,
         Err(error) => {
-            say(Code::VideoProfile, format!("The video can't be understood ({error}). Send H.264 Main or High."));
+            say(
+                Code::VideoProfile,
+                format!("The video can't be understood ({error}). Send H.264 Main or High."),
+            );
             return;
         }
     };
@@ -75,7 +78,9 @@ fn video(track: &VideoTrack, first: &[u8], out: &mut Vec<Verdict>) {
         if width.min(height) < SIDE_MIN || width.max(height) > SIDE_MAX {
             say(
                 Code::VideoResolution,
-                format!("The picture is {width}×{height}. Send {SIDE_MIN} to {SIDE_MAX} pixels on each side."),
+                format!(
+                    "The picture is {width}×{height}. Send {SIDE_MIN} to {SIDE_MAX} pixels on each side."
+                ),
             );
             break;
         }
