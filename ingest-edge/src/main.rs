@@ -1,2 +1,62 @@
-//! Placeholder.
-fn main() {}
+//! `ingest-edge`: listens for publishers until SIGTERM, then lets each finish.
+//!
+//! Environment: see [`ingest_edge::config::Config::read`], `GOPCAST_LOG` and `AWS_*`.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use anyhow::{Context, Result};
+use ingest_edge::{
+    admission::Admission,
+    backend::Aws,
+    config::Config,
+    connection::Shared,
+    rtmp::{self, Limits},
+    server::Server,
+    tls::Certificate,
+    upload::{Budget, PROCESS_BYTES_MAX},
+};
+use service::{aws, bucket::Bucket, config::Env, drain, event, gateway::Gateway, telemetry};
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let mut env = Env::process();
+    telemetry::init(&mut env, "ingest-edge");
+    let config = Config::read(env)?;
+    let stop = drain::on_signal()?;
+    let certificate = Certificate::load(&config.certificate, &config.key)
+        .context("check GOPCAST_TLS_CERT and GOPCAST_TLS_KEY")?;
+    let sdk = aws::load().await;
+    let backend =
+        Aws { bucket: Bucket::new(&sdk, &config.bucket), gateway: Gateway::new(&sdk, &config.function) };
+    let shared = Shared {
+        backend: Arc::new(backend),
+        budget: Budget::new(PROCESS_BYTES_MAX),
+        session: rtmp::Config { public_url: config.public_url.clone(), limits: Limits::default() },
+        drain: CancellationToken::new(),
+        tasks: TaskTracker::new(),
+    };
+
+    let rtmps = listen("GOPCAST_RTMPS_ADDR", config.rtmps).await?;
+    let rtmp = match config.rtmp {
+        Some(address) => Some(listen("GOPCAST_RTMP_ADDR", address).await?),
+        None => None,
+    };
+    let plain = rtmp.as_ref().map(TcpListener::local_addr).transpose()?;
+    event!(
+        "listening",
+        rtmps = %rtmps.local_addr()?,
+        rtmp = plain.map(|address| address.to_string()),
+    );
+    let admission = Admission::new(config.connections_max, config.connections_per_address_max);
+    Server::new(shared, admission, certificate).run(rtmps, rtmp, stop).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn listen(variable: &str, address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("can't listen on {address}: set {variable} to a free address"))
+}

@@ -1,0 +1,97 @@
+//! How many connections may be open: in all, and from one address. Invariant: every [`Slot`] given out is counted until it is dropped.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+#[derive(Debug, Default)]
+struct Open {
+    all: usize,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+/// The count of open connections and its bounds.
+#[derive(Debug)]
+pub struct Admission {
+    max: usize,
+    per_address_max: usize,
+    open: Mutex<Open>,
+}
+
+/// Why a connection is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Full {
+    /// The process has as many as it takes.
+    #[error("too many connections")]
+    All,
+    /// The address has as many as one may have.
+    #[error("too many connections from one address")]
+    Address,
+}
+
+/// The right to one open connection.
+#[derive(Debug)]
+pub struct Slot {
+    admission: Arc<Admission>,
+    address: IpAddr,
+}
+
+impl Admission {
+    /// Bounds on connections in all and per address.
+    #[must_use]
+    pub fn new(max: usize, per_address_max: usize) -> Arc<Self> {
+        Arc::new(Self { max, per_address_max, open: Mutex::default() })
+    }
+
+    /// Admits one more connection from `address`.
+    ///
+    /// # Errors
+    /// When a bound is reached.
+    pub fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Slot, Full> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.all >= self.max {
+            return Err(Full::All);
+        }
+        let here = open.by_address.entry(address).or_default();
+        if *here >= self.per_address_max {
+            return Err(Full::Address);
+        }
+        *here += 1;
+        open.all += 1;
+        Ok(Slot { admission: Arc::clone(self), address })
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut open = self.admission.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.all = open.all.saturating_sub(1);
+        if let Some(here) = open.by_address.get_mut(&self.address) {
+            *here = here.saturating_sub(1);
+            if *here == 0 {
+                open.by_address.remove(&self.address);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_counted_and_given_back() {
+        let admission = Admission::new(3, 2);
+        let (a, b): (IpAddr, IpAddr) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
+        let first = admission.admit(a).unwrap();
+        let _second = admission.admit(a).unwrap();
+        assert_eq!(admission.admit(a).unwrap_err(), Full::Address);
+        let _third = admission.admit(b).unwrap();
+        assert_eq!(admission.admit(b).unwrap_err(), Full::All);
+        drop(first);
+        let _again = admission.admit(a).unwrap();
+        assert_eq!(admission.open.lock().unwrap().by_address.len(), 2);
+    }
+}

@@ -1,0 +1,301 @@
+//! One publish on a connection: from the gateway's yes to its `close`.
+//!
+//! Invariant: every publish that was opened is closed at the gateway, whatever ends it, with the number of chunks that are in the bucket.
+
+use std::{pin::Pin, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use media::{
+    id::KeyHash,
+    ingest::{self, Assembler, Output},
+    time::WallTime,
+    verdict::{Code, Verdict},
+    wire::{Close, CloseReason, CloseReply, GatewayRequest, Open, OpenReply, Opened, Start, StartReply},
+};
+use service::{backoff::Backoff, clock, event};
+use tokio::time::Instant;
+
+use super::pacing;
+use crate::{
+    backend::{Backend, millis, persist, unavailable},
+    upload::{Budget, Identity, Notice, Outcome, Queue},
+};
+
+/// Time for `open` with its retries: under the session's own bound on a decision.
+pub(super) const OPEN_TIMEOUT: Duration = Duration::from_secs(20);
+/// Time for `start` with its retries; meanwhile GOPs wait in memory.
+pub(super) const START_TIMEOUT: Duration = Duration::from_secs(20);
+/// Time to store and tell what is left when a publish ends. An encoder notices a silent publish after longer.
+pub(super) const FLUSH_GRACE: Duration = Duration::from_secs(45);
+/// Time for `close` with its retries; if it never arrives, the broadcast's own silence ends it.
+pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a publisher is held back because nothing can be stored, before it is told to come back.
+pub(super) const STALL_MAX: Duration = Duration::from_secs(60);
+
+type Starting = Pin<Box<dyn Future<Output = Result<StartReply, Verdict>> + Send>>;
+
+/// A publish that is on air.
+pub(super) struct Publish<B> {
+    backend: Arc<B>,
+    opened: Opened,
+    assembler: Assembler,
+    queue: Queue,
+    starting: Option<Starting>,
+    /// When the first picture or sound arrived.
+    began: Option<Instant>,
+    /// Since when the backlog has been full.
+    stalled: Option<Instant>,
+}
+
+/// Something the connection should act on.
+#[derive(Debug)]
+pub(super) enum Happened {
+    /// Nothing but that reading may go on.
+    Progress,
+    /// The broadcaster should know.
+    Warning(Verdict),
+    /// The publish must stop.
+    Stop(Verdict),
+}
+
+/// Asks the gateway whether a key may publish.
+///
+/// # Errors
+/// [`Code::Unavailable`] when there is no answer in time.
+pub(super) async fn open<B: Backend>(
+    backend: Arc<B>,
+    connection: String,
+    key_hash: KeyHash,
+    filler: bool,
+) -> Result<OpenReply, Verdict> {
+    let request = GatewayRequest::Open(Open { connection, key_hash, filler });
+    let until = Some(Instant::now() + OPEN_TIMEOUT);
+    let reply = persist("opening a publish", until, || backend.ask(&request)).await;
+    reply.map_err(|_| unavailable("gopcast could not check the stream key."))
+}
+
+/// Closes a publish that was opened and then not wanted.
+pub(super) async fn close_unused<B: Backend>(backend: Arc<B>, opened: Opened, reason: CloseReason) {
+    close(&*backend, &opened, 0, reason).await;
+}
+
+impl<B: Backend> Publish<B> {
+    /// Begins a publish that the gateway has opened.
+    pub(super) fn new(backend: Arc<B>, opened: Opened, budget: &Arc<Budget>) -> Self {
+        let (live, broadcast, publish) = (opened.live.clone(), opened.broadcast.clone(), opened.publish);
+        let identity = Identity { live: live.clone(), broadcast: broadcast.clone(), publish };
+        let queue = Queue::start(Arc::clone(&backend), identity, budget);
+        let assembler = Assembler::new(ingest::Publish { live, broadcast, publish });
+        Self { backend, opened, assembler, queue, starting: None, began: None, stalled: None }
+    }
+
+    /// What the gateway gave.
+    pub(super) fn opened(&self) -> &Opened {
+        &self.opened
+    }
+
+    /// A video message.
+    pub(super) fn video(
+        &mut self,
+        arrival: WallTime,
+        timestamp: u32,
+        body: &Bytes,
+    ) -> Result<Vec<Verdict>, Verdict> {
+        self.assembler.video(arrival, timestamp, body)?;
+        self.drain()
+    }
+
+    /// An audio message.
+    pub(super) fn audio(
+        &mut self,
+        arrival: WallTime,
+        timestamp: u32,
+        body: &Bytes,
+    ) -> Result<Vec<Verdict>, Verdict> {
+        self.assembler.audio(arrival, timestamp, body)?;
+        self.drain()
+    }
+
+    /// The declared frame rate.
+    pub(super) fn metadata(&mut self, frame_rate: Option<f64>) {
+        self.assembler.metadata(frame_rate);
+    }
+
+    /// Lets time pass.
+    pub(super) fn tick(&mut self) -> Result<Vec<Verdict>, Verdict> {
+        self.assembler.tick(clock::now());
+        if self.queue.full() {
+            let since = *self.stalled.get_or_insert_with(Instant::now);
+            if since.elapsed() >= STALL_MAX {
+                return Err(unavailable("The stream could not be stored for a minute."));
+            }
+        } else {
+            self.stalled = None;
+        }
+        self.drain()
+    }
+
+    /// How long not to read from the publisher, if so; it may be looked at again sooner.
+    pub(super) fn pause(&self) -> Option<Duration> {
+        if self.queue.full() || self.assembler.blocked() {
+            return Some(Duration::from_secs(1));
+        }
+        let passed = self.began?.elapsed();
+        pacing::wait(self.assembler.lead_micros(clock::now()), passed)
+    }
+
+    /// Takes what the assembler has to say: chunks to the queue, warnings to the caller.
+    fn drain(&mut self) -> Result<Vec<Verdict>, Verdict> {
+        let mut warnings = Vec::new();
+        while let Some(output) = self.assembler.poll() {
+            match output {
+                Output::Start { first_frame } => {
+                    self.began = Some(Instant::now());
+                    self.starting = Some(self.ask_start(first_frame));
+                }
+                Output::Chunk(chunk) => self.queue.push(chunk)?,
+                Output::Warning(warning) => warnings.push(warning),
+            }
+        }
+        Ok(warnings)
+    }
+
+    fn ask_start(&self, first_frame: WallTime) -> Starting {
+        let backend = Arc::clone(&self.backend);
+        let (broadcast, publish) = (self.opened.broadcast.clone(), self.opened.publish);
+        Box::pin(async move {
+            let request = GatewayRequest::Start(Start { broadcast, publish, first_frame });
+            let until = Some(Instant::now() + START_TIMEOUT);
+            let reply = persist("starting a publish", until, || backend.ask(&request)).await;
+            reply.map_err(|_| unavailable("gopcast could not start the broadcast."))
+        })
+    }
+
+    /// Waits for something to act on. May be dropped and called again.
+    pub(super) async fn happened(&mut self) -> Happened {
+        tokio::select! {
+            started = answered(&mut self.starting) => match self.started(started) {
+                Ok(()) => Happened::Progress,
+                Err(verdict) => Happened::Stop(verdict),
+            },
+            notice = self.queue.notice() => match notice {
+                Notice::Stop(verdict) => Happened::Stop(verdict),
+                Notice::Warning(verdict) => Happened::Warning(verdict),
+                Notice::Room => Happened::Progress,
+            },
+        }
+    }
+
+    fn started(&mut self, reply: Result<StartReply, Verdict>) -> Result<(), Verdict> {
+        self.starting = None;
+        match reply? {
+            StartReply::Started { availability_start } => {
+                // What earlier publishes have filled is not known here; the encoder trims what overlaps.
+                self.assembler.started(availability_start, None);
+                self.drain().map(|_| ())
+            }
+            StartReply::Stop(verdict) => Err(verdict),
+        }
+    }
+
+    /// Ends the publish: what there is becomes a chunk, is stored and told, then the gateway is told the end. With `flush` false (the
+    /// publish was stopped from behind) only what is stored already counts.
+    pub(super) async fn finish(mut self, reason: CloseReason, flush: bool) {
+        if flush {
+            // Without an answer there is no timeline to put the pictures on.
+            if self.starting.is_some() {
+                let answer = answered(&mut self.starting).await;
+                if let Err(verdict) = self.started(answer) {
+                    tracing::warn!(code = verdict.code.as_str(), "publish ended before it could start");
+                }
+            }
+            self.assembler.finish();
+            if let Err(verdict) = self.drain() {
+                tracing::warn!(code = verdict.code.as_str(), "the last chunks were not taken");
+            }
+        }
+        let stats = self.assembler.stats();
+        let outcome = self.queue.finish(if flush { FLUSH_GRACE } else { Duration::ZERO }).await;
+        let Outcome { stored, told, complete } = outcome;
+        if flush && !complete {
+            tracing::error!(
+                stored,
+                told,
+                cut = self.assembler.next_seq().0,
+                "not all chunks were stored and told"
+            );
+        }
+        close(&*self.backend, &self.opened, stored, reason).await;
+        let Opened { live, broadcast, publish, .. } = &self.opened;
+        event!(
+            "publish-ended",
+            live = %live,
+            broadcast = %broadcast,
+            publish = publish.get(),
+            chunks = stored,
+            reason = reason_name(reason),
+            pictures = stats.gop.pictures,
+            pictures_left_out = stats.gop.left_out,
+            sound_left_out = stats.gop.sound.left_out,
+            silence = stats.gop.sound.silent,
+            damaged = stats.damaged,
+            jumps = stats.jumps,
+            duration_ms = self.began.map(|began| millis(began.elapsed())),
+        );
+    }
+}
+
+async fn answered(starting: &mut Option<Starting>) -> Result<StartReply, Verdict> {
+    match starting {
+        Some(starting) => starting.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn close<B: Backend>(backend: &B, opened: &Opened, chunks: u32, reason: CloseReason) {
+    let (live, broadcast) = (opened.live.clone(), opened.broadcast.clone());
+    let request = GatewayRequest::Close(Close { live, broadcast, publish: opened.publish, chunks, reason });
+    let until = Instant::now() + CLOSE_TIMEOUT;
+    let mut retries = 0u32;
+    loop {
+        match persist("closing a publish", Some(until), || backend.ask(&request)).await {
+            Ok(CloseReply::Closed) => return,
+            Ok(CloseReply::Retry { reason }) if Instant::now() < until => {
+                retries += 1;
+                tracing::warn!(retries, reason, "no encoder took note of the close, telling again");
+                Backoff::REGIONAL.sleep(retries).await;
+            }
+            Ok(CloseReply::Retry { reason }) => {
+                tracing::error!(reason, "no encoder took note of the close");
+                return;
+            }
+            Err(error) => {
+                tracing::error!(error = %error, "the close did not arrive");
+                return;
+            }
+        }
+    }
+}
+
+fn reason_name(reason: CloseReason) -> &'static str {
+    match reason {
+        CloseReason::Unpublished => "unpublished",
+        CloseReason::Lost => "lost",
+        CloseReason::Stopped => "stopped",
+    }
+}
+
+/// The RTMP status code that goes with a refusal: a wrong key is told apart, since encoders say so to their user.
+#[must_use]
+pub(super) fn status_code(code: Code) -> &'static str {
+    match code {
+        Code::UnknownKey => "NetStream.Publish.BadName",
+        _ => "NetStream.Publish.Rejected",
+    }
+}
+
+/// A verdict as a broadcaster reads it.
+#[must_use]
+pub(super) fn sentence(verdict: &Verdict) -> String {
+    format!("{}: {}", verdict.code.as_str(), verdict.message)
+}

@@ -1,0 +1,109 @@
+//! The listeners: accept, admit, shake hands, serve each connection in a task of its own; and the drain at the end.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use service::{clock, drain};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Instrument;
+
+use crate::{
+    admission::{Admission, Slot},
+    backend::Backend,
+    connection::{Connection, Shared},
+    tls::Certificate,
+};
+
+/// Time for the TLS handshake: three round trips on the worst mobile link.
+const TLS_TIMEOUT: Duration = Duration::from_secs(10);
+/// Wait after a failed accept (out of file descriptors): closing connections give some back.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Time for all publishes to end when the process is asked to stop: their last chunks stored, told and closed.
+pub const DRAIN_GRACE: Duration = Duration::from_secs(25);
+
+/// The edge, listening.
+pub struct Server<B> {
+    shared: Arc<Shared<B>>,
+    admission: Arc<Admission>,
+    certificate: Arc<Certificate>,
+    connections: TaskTracker,
+}
+
+impl<B: Backend> Server<B> {
+    /// A server that serves connections with `shared`.
+    #[must_use]
+    pub fn new(shared: Shared<B>, admission: Arc<Admission>, certificate: Certificate) -> Self {
+        Self {
+            shared: Arc::new(shared),
+            admission,
+            certificate: Arc::new(certificate),
+            connections: TaskTracker::new(),
+        }
+    }
+
+    /// Serves until `stop`, then lets every publisher finish.
+    pub async fn run(self, rtmps: TcpListener, rtmp: Option<TcpListener>, stop: CancellationToken) {
+        let plain = async {
+            match rtmp {
+                Some(listener) => self.accept(listener, false, &stop).await,
+                None => stop.cancelled().await,
+            }
+        };
+        tokio::join!(self.accept(rtmps, true, &stop), plain);
+        self.shared.drain.cancel();
+        drain::within(DRAIN_GRACE, "publishes finished", async {
+            self.connections.close();
+            self.connections.wait().await;
+            self.shared.tasks.close();
+            self.shared.tasks.wait().await;
+        })
+        .await;
+    }
+
+    async fn accept(&self, listener: TcpListener, secure: bool, stop: &CancellationToken) {
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = stop.cancelled() => return,
+            };
+            match accepted {
+                Ok((socket, peer)) => match self.admission.admit(peer.ip()) {
+                    Ok(slot) => self.serve(socket, peer, slot, secure),
+                    Err(full) => tracing::warn!(peer = %peer, reason = %full, "connection turned away"),
+                },
+                Err(error) => {
+                    tracing::error!(error = %error, "accepting failed");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn serve(&self, socket: TcpStream, peer: SocketAddr, slot: Slot, secure: bool) {
+        let id = connection_name();
+        let span = tracing::info_span!("connection", connection = id);
+        let shared = Arc::clone(&self.shared);
+        let acceptor = secure.then(|| self.certificate.acceptor());
+        let task = async move {
+            let _slot = slot;
+            // Answers are small and awaited.
+            if let Err(error) = socket.set_nodelay(true) {
+                tracing::debug!(error = %error, "no TCP_NODELAY");
+            }
+            let Some(acceptor) = acceptor else {
+                return Connection::new(socket, peer, shared).run().await;
+            };
+            match tokio::time::timeout(TLS_TIMEOUT, acceptor.accept(socket)).await {
+                Ok(Ok(stream)) => Connection::new(stream, peer, shared).run().await,
+                Ok(Err(error)) => tracing::info!(peer = %peer, error = %error, "tls handshake failed"),
+                Err(_) => tracing::info!(peer = %peer, "tls handshake took too long"),
+            }
+        };
+        self.connections.spawn(task.instrument(span));
+    }
+}
+
+/// What the lines of one connection have in common in the log.
+fn connection_name() -> String {
+    clock::random_bytes::<6>().iter().map(|byte| format!("{byte:02x}")).collect()
+}

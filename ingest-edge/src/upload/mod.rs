@@ -1,0 +1,278 @@
+//! From chunk to "stored and told": one queue per publish.
+//!
+//! Invariants: chunks are written create-only, several at once, and told strictly in the order of their numbers, each only when it and all
+//! before it are stored. Failures are repeated with growing, jittered waits. What waits is bounded in chunks and bytes, per publish
+//! and for the process ([`Backlog::full`]); the connection stops reading then, so that the publisher's own congestion control acts.
+
+mod backlog;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::{StreamExt, stream::FuturesOrdered};
+use media::{
+    chunk::Chunk,
+    id::{BroadcastId, ChunkPos, ChunkSeq, LiveId, PublishNo},
+    names,
+    verdict::Verdict,
+    wire::{ChunkReply, ChunkStored, GatewayRequest},
+};
+use service::backoff::Backoff;
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
+
+pub use self::backlog::{Backlog, Budget, PROCESS_BYTES_MAX};
+use crate::backend::{Backend, persist, unavailable};
+
+/// Writes of one publish at once: enough to fill a long round trip, too few to starve the others.
+pub const PUTS_AT_ONCE: usize = 3;
+/// Most chunks handed over and not yet taken: what one read of the socket may yield beyond a full backlog, and the backlog itself.
+const HANDOVER_MAX: usize = backlog::CHUNKS_MAX * 2;
+/// Warnings kept for the broadcaster between two looks; more say nothing new.
+const WARNINGS_MAX: usize = 16;
+
+/// Which publish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The live.
+    pub live: LiveId,
+    /// The broadcast.
+    pub broadcast: BroadcastId,
+    /// The publish.
+    pub publish: PublishNo,
+}
+
+/// How far a queue has come.
+#[derive(Debug, Default)]
+struct Progress {
+    stored: AtomicU32,
+    told: AtomicU32,
+}
+
+/// What became of a publish's chunks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outcome {
+    /// `0..stored` are in the bucket.
+    pub stored: u32,
+    /// `0..told` are in an encoder's charge.
+    pub told: u32,
+    /// Everything was stored and told.
+    pub complete: bool,
+}
+
+/// The queue of one publish, seen by its connection.
+#[derive(Debug)]
+pub struct Queue {
+    chunks: mpsc::Sender<Box<Chunk>>,
+    backlog: Arc<Backlog>,
+    stop: watch::Receiver<Option<Verdict>>,
+    warnings: mpsc::Receiver<Verdict>,
+    progress: Arc<Progress>,
+    task: JoinHandle<bool>,
+}
+
+/// Something the connection should act on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// The publish must stop.
+    Stop(Verdict),
+    /// The broadcaster should know.
+    Warning(Verdict),
+    /// The backlog has got shorter.
+    Room,
+}
+
+impl Queue {
+    /// A queue for one publish; its work runs in a task of its own.
+    pub fn start<B: Backend>(backend: Arc<B>, identity: Identity, budget: &Arc<Budget>) -> Self {
+        let (chunks, incoming) = mpsc::channel(HANDOVER_MAX);
+        let (stopping, stop) = watch::channel(None);
+        let (warn, warnings) = mpsc::channel(WARNINGS_MAX);
+        let (backlog, progress) = (Backlog::new(budget), Arc::new(Progress::default()));
+        let worker = Worker {
+            backend,
+            identity,
+            backlog: Arc::clone(&backlog),
+            progress: Arc::clone(&progress),
+            stop: stopping,
+            warn,
+        };
+        let task = tokio::spawn(tracing::Instrument::in_current_span(worker.run(incoming)));
+        Self { chunks, backlog, stop, warnings, progress, task }
+    }
+
+    /// Whether no more should be read from the publisher for now.
+    #[must_use]
+    pub fn full(&self) -> bool {
+        self.backlog.full()
+    }
+
+    /// Takes a chunk in charge.
+    ///
+    /// # Errors
+    /// When far more than a full backlog was handed over, or the queue has stopped.
+    pub fn push(&self, chunk: Box<Chunk>) -> Result<(), Verdict> {
+        let bytes = chunk.payload.len();
+        self.backlog.add(bytes);
+        self.chunks.try_send(chunk).map_err(|_| {
+            self.backlog.remove(bytes);
+            unavailable("The stream can't be stored fast enough.")
+        })
+    }
+
+    /// Waits for something to act on. May be dropped and called again.
+    pub async fn notice(&mut self) -> Notice {
+        tokio::select! {
+            biased;
+            verdict = stopped(&mut self.stop) => Notice::Stop(verdict),
+            Some(warning) = self.warnings.recv() => Notice::Warning(warning),
+            () = self.backlog.shrunk() => Notice::Room,
+        }
+    }
+
+    /// No more chunks come: stores and tells what there is, for at most `grace`.
+    pub async fn finish(self, grace: Duration) -> Outcome {
+        drop(self.chunks);
+        let abort = self.task.abort_handle();
+        let complete = matches!(tokio::time::timeout(grace, self.task).await, Ok(Ok(true)));
+        abort.abort();
+        let count = |n: &AtomicU32| n.load(Ordering::Acquire);
+        Outcome { stored: count(&self.progress.stored), told: count(&self.progress.told), complete }
+    }
+}
+
+async fn stopped(stop: &mut watch::Receiver<Option<Verdict>>) -> Verdict {
+    match stop.wait_for(Option::is_some).await.map(|verdict| verdict.clone()) {
+        Ok(Some(verdict)) => verdict,
+        // The worker has ended without a verdict: it never will give one.
+        _ => std::future::pending().await,
+    }
+}
+
+struct Worker<B> {
+    backend: Arc<B>,
+    identity: Identity,
+    backlog: Arc<Backlog>,
+    progress: Arc<Progress>,
+    stop: watch::Sender<Option<Verdict>>,
+    warn: mpsc::Sender<Verdict>,
+}
+
+impl<B: Backend> Worker<B> {
+    /// True when everything was stored and told.
+    async fn run(self, incoming: mpsc::Receiver<Box<Chunk>>) -> bool {
+        let (stored, to_tell) = watch::channel(0);
+        let result = tokio::try_join!(self.store(incoming, stored), self.tell(to_tell));
+        match result {
+            Ok(((), ())) => true,
+            Err(verdict) => {
+                self.stop.send_replace(Some(verdict));
+                false
+            }
+        }
+    }
+
+    /// Stores what comes in; counts what is stored without a hole.
+    async fn store(
+        &self,
+        mut incoming: mpsc::Receiver<Box<Chunk>>,
+        stored: watch::Sender<u32>,
+    ) -> Result<(), Verdict> {
+        let mut puts = FuturesOrdered::new();
+        let mut more = true;
+        while more || !puts.is_empty() {
+            tokio::select! {
+                chunk = incoming.recv(), if more && puts.len() < PUTS_AT_ONCE => match chunk {
+                    Some(chunk) => puts.push_back(self.put(chunk)),
+                    None => more = false,
+                },
+                Some(put) = puts.next(), if !puts.is_empty() => {
+                    let bytes = put?;
+                    self.backlog.remove(bytes);
+                    let count = self.progress.stored.fetch_add(1, Ordering::AcqRel) + 1;
+                    stored.send_replace(count);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores one chunk; returns what it counts in the backlog.
+    async fn put(&self, chunk: Box<Chunk>) -> Result<usize, Verdict> {
+        let key = names::chunk(&self.identity.broadcast, chunk.header.pos);
+        let bytes = chunk.payload.len();
+        // Copying and hashing some megabytes takes milliseconds: not on the threads that serve sockets.
+        let encoded = tokio::task::spawn_blocking(move || chunk.encode()).await;
+        let body = match encoded {
+            Ok(Ok(body)) => body,
+            Ok(Err(error)) => {
+                tracing::error!(key, error = %error, "chunk contradicts itself");
+                return Err(unavailable("The stream could not be cut into chunks."));
+            }
+            Err(error) => {
+                tracing::error!(key, error = %error, "encoding a chunk failed");
+                return Err(unavailable("The stream could not be cut into chunks."));
+            }
+        };
+        match persist("storing a chunk", None, || self.backend.put(&key, body.clone())).await {
+            Ok(()) => Ok(bytes),
+            Err(_) => Err(unavailable("The stream can't be stored.")),
+        }
+    }
+
+    /// Tells of each stored chunk, in order.
+    async fn tell(&self, mut stored: watch::Receiver<u32>) -> Result<(), Verdict> {
+        let mut next = 0u32;
+        loop {
+            // An error means that all is stored and counted.
+            let more = stored.wait_for(|count| *count > next).await.is_ok();
+            let count = *stored.borrow();
+            if count <= next && !more {
+                return Ok(());
+            }
+            while next < count {
+                self.tell_one(ChunkSeq(next)).await?;
+                next += 1;
+                self.progress.told.store(next, Ordering::Release);
+            }
+        }
+    }
+
+    async fn tell_one(&self, seq: ChunkSeq) -> Result<(), Verdict> {
+        let request = GatewayRequest::Chunk(ChunkStored {
+            live: self.identity.live.clone(),
+            broadcast: self.identity.broadcast.clone(),
+            pos: ChunkPos { publish: self.identity.publish, seq },
+        });
+        let mut retries = 0u32;
+        loop {
+            let reply = persist("telling of a chunk", None, || self.backend.ask(&request)).await;
+            match reply {
+                Ok(ChunkReply::Accepted { warnings }) => {
+                    for warning in warnings {
+                        // A full queue of warnings says enough.
+                        let _ = self.warn.try_send(warning);
+                    }
+                    return Ok(());
+                }
+                Ok(ChunkReply::Retry { reason }) => {
+                    retries += 1;
+                    tracing::warn!(seq = seq.0, retries, reason, "no encoder took the chunk, telling again");
+                    Backoff::REGIONAL.sleep(retries).await;
+                }
+                Ok(ChunkReply::Stop(verdict)) => return Err(verdict),
+                Err(_) => return Err(unavailable("The stream can't be processed.")),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
