@@ -2,7 +2,14 @@
 //!
 //! Invariant: at most one session per broadcast, that of the highest epoch heard of.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use media::{
     id::{BroadcastId, Epoch},
@@ -11,18 +18,20 @@ use media::{
 use service::backoff::Backoff;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
-use crate::session::{self, Deps, End, Loaded, Message, Session};
+use crate::session::{self, Claim, Claimed, Deps, End, Message, Session};
 
 /// Broadcasts on one encoder at once: far above what its capacity holds, so that only a runaway caller meets it.
 const SESSIONS_MAX: usize = 256;
 /// How long a session may take to answer a notice before the gateway is told to look elsewhere. It answers from memory.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
-/// Times a failed session is taken up again before a notice has to ask for it.
+/// Times a failing broadcast is taken up before a notice has to ask for it again.
 const REVIVALS: u32 = 5;
 
 struct Entry {
     epoch: Epoch,
     inbox: mpsc::Sender<Message>,
+    /// The session is reading the ledger and does not answer yet.
+    loading: Arc<AtomicBool>,
 }
 
 /// The sessions of this process.
@@ -46,8 +55,8 @@ impl Manager {
         if *self.draining.borrow() || self.deps.workshop.health.is_ailing() {
             return EncoderReply::Draining;
         }
-        let inbox = match self.session(&request).await {
-            Ok(inbox) => inbox,
+        let (inbox, loading) = match self.session(&request).await {
+            Ok(found) => found,
             Err(reply) => return reply,
         };
         let (answer, answered) = oneshot::channel();
@@ -58,6 +67,8 @@ impl Manager {
         match tokio::time::timeout(ANSWER_WITHIN, answered).await {
             Ok(Ok(reply)) => reply,
             Ok(Err(_)) => EncoderReply::Stale,
+            // The notice is in the inbox and will be heard once the ledger of a long show is read.
+            Err(_) if loading.load(Ordering::Acquire) => EncoderReply::Accepted { verdicts: Vec::new() },
             Err(_) => EncoderReply::Draining,
         }
     }
@@ -66,71 +77,82 @@ impl Manager {
     async fn session(
         self: &Arc<Self>,
         request: &EncoderRequest,
-    ) -> Result<mpsc::Sender<Message>, EncoderReply> {
-        // The lock is held while loading, so that two notices do not load the same broadcast twice.
+    ) -> Result<(mpsc::Sender<Message>, Arc<AtomicBool>), EncoderReply> {
+        // The lock is held while claiming (two reads), so that two notices do not claim the same broadcast twice.
         let mut sessions = self.sessions.lock().await;
         if let Some(entry) = sessions.get(&request.broadcast) {
             if request.epoch < entry.epoch {
                 return Err(EncoderReply::Stale);
             }
             if request.epoch == entry.epoch && !entry.inbox.is_closed() {
-                return Ok(entry.inbox.clone());
+                return Ok((entry.inbox.clone(), Arc::clone(&entry.loading)));
             }
         }
         if sessions.len() >= SESSIONS_MAX {
             return Err(EncoderReply::Draining);
         }
-        let session = match session::load(&self.deps, &request.broadcast, request.epoch).await {
-            Ok(Loaded::Ready(session)) => session,
-            Ok(Loaded::Stale) => return Err(EncoderReply::Stale),
-            Ok(Loaded::Over) => return Err(EncoderReply::Over),
+        let claim = match session::claim(&self.deps, &request.broadcast, request.epoch).await {
+            Ok(Claimed::Mine(claim)) => claim,
+            Ok(Claimed::Stale) => return Err(EncoderReply::Stale),
+            Ok(Claimed::Over) => return Err(EncoderReply::Over),
             Err(error) => {
                 tracing::warn!(broadcast = %request.broadcast, %error, "broadcast could not be taken up");
                 return Err(EncoderReply::Draining);
             }
         };
         let (inbox, messages) = Session::inbox();
+        let loading = Arc::new(AtomicBool::new(true));
         // An older session's inbox closes with its entry: it ends.
-        sessions.insert(request.broadcast.clone(), Entry { epoch: request.epoch, inbox: inbox.clone() });
+        let entry = Entry { epoch: request.epoch, inbox: inbox.clone(), loading: Arc::clone(&loading) };
+        sessions.insert(request.broadcast.clone(), entry);
         self.count.send_replace(sessions.len());
         let manager = Arc::clone(self);
-        let (broadcast, epoch) = (request.broadcast.clone(), request.epoch);
-        tokio::spawn(async move { manager.serve(session, messages, broadcast, epoch).await });
-        Ok(inbox)
+        let (broadcast, epoch, flag) = (request.broadcast.clone(), request.epoch, Arc::clone(&loading));
+        tokio::spawn(async move {
+            manager.serve(claim, messages, &flag, &broadcast, epoch).await;
+            manager.forget(&broadcast, epoch).await;
+        });
+        Ok((inbox, loading))
     }
 
-    /// Runs a session to its end, taking it up again when it fails, and forgets it.
+    /// Runs a session to its end, taking the broadcast up again when it fails.
     async fn serve(
-        self: Arc<Self>,
-        mut session: Box<Session>,
+        &self,
+        mut claim: Box<Claim>,
         mut inbox: mpsc::Receiver<Message>,
-        broadcast: BroadcastId,
+        loading: &AtomicBool,
+        broadcast: &BroadcastId,
         epoch: Epoch,
     ) {
-        for revival in 1.. {
-            match session.run(&mut inbox, self.draining()).await {
-                End::Over => tracing::info!(%broadcast, epoch = epoch.0, "broadcast over"),
+        for revival in 1..=REVIVALS {
+            let taken = claim.take_up().await;
+            loading.store(false, Ordering::Release);
+            let end = match taken {
+                Ok(session) => session.run(&mut inbox, self.draining()).await,
+                Err(error) => End::Failed(error.to_string()),
+            };
+            match end {
+                End::Over => return tracing::info!(%broadcast, epoch = epoch.0, "broadcast over"),
                 End::Drained => {
-                    tracing::info!(%broadcast, epoch = epoch.0, "broadcast left to the next encoder")
+                    return tracing::info!(%broadcast, epoch = epoch.0, "broadcast left to the next encoder");
                 }
-                End::Fenced => tracing::info!(%broadcast, epoch = epoch.0, "broadcast given up"),
+                End::Fenced => return tracing::info!(%broadcast, epoch = epoch.0, "broadcast given up"),
                 End::Failed(reason) => {
-                    tracing::error!(%broadcast, epoch = epoch.0, revival, %reason, "broadcast failed");
-                    if revival <= REVIVALS {
-                        Backoff::REGIONAL.sleep(revival).await;
-                        if let Ok(Loaded::Ready(again)) = session::load(&self.deps, &broadcast, epoch).await {
-                            session = again;
-                            continue;
-                        }
-                    }
+                    tracing::error!(%broadcast, epoch = epoch.0, revival, %reason, "broadcast failed")
                 }
             }
-            break;
+            Backoff::REGIONAL.sleep(revival).await;
+            match session::claim(&self.deps, broadcast, epoch).await {
+                Ok(Claimed::Mine(again)) => claim = again,
+                _ => return,
+            }
         }
-        drop(inbox);
+    }
+
+    async fn forget(&self, broadcast: &BroadcastId, epoch: Epoch) {
         let mut sessions = self.sessions.lock().await;
-        if sessions.get(&broadcast).is_some_and(|entry| entry.epoch == epoch) {
-            sessions.remove(&broadcast);
+        if sessions.get(broadcast).is_some_and(|entry| entry.epoch == epoch) {
+            sessions.remove(broadcast);
         }
         self.count.send_replace(sessions.len());
     }

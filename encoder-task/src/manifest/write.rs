@@ -47,7 +47,10 @@ pub(super) fn mpd(input: &Input<'_>, periods: &[Plan<'_>]) -> Result<String, Man
         let timescale = u64::from(known(&inits, segment)?.timescale.max(1));
         longest_ms = longest_ms.max(segment.duration.saturating_mul(1000).div_ceil(timescale));
     }
-    let delay_ms = (longest_ms * DELAY_SEGMENTS + PROCESSING_ALLOWANCE_MS).next_multiple_of(DELAY_STEP_MS);
+    // The sound's segments are longer by up to a frame now and then; no player waits for that frame.
+    let longest_row = input.rows.iter().map(|row| row.end.saturating_sub(row.start)).max().unwrap_or(0);
+    let row_ms = u64::try_from(seconds(longest_row).as_millis()).unwrap_or(longest_ms);
+    let delay_ms = (row_ms * DELAY_SEGMENTS + PROCESSING_ALLOWANCE_MS).next_multiple_of(DELAY_STEP_MS);
     let on_air = input.state == State::OnAir;
     let total = periods.last().map_or(0, |last| last.start + last.length);
     let mut mpd = MPD {

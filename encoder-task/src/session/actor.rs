@@ -47,49 +47,69 @@ pub struct Deps {
 /// A notice from the gateway, and where its answer goes.
 pub type Message = (EncoderEvent, oneshot::Sender<EncoderReply>);
 
-/// What taking a broadcast up came to.
-pub enum Loaded {
+/// Whose a broadcast is.
+pub enum Claimed {
     /// It is this encoder's under this epoch.
-    Ready(Box<Session>),
+    Mine(Box<Claim>),
     /// Its binding says otherwise.
     Stale,
     /// It is over.
     Over,
 }
 
-/// Reads what is known of a broadcast, if it is bound to this encoder under `epoch`.
+/// A broadcast that is this encoder's to take up.
+pub struct Claim {
+    deps: Deps,
+    meta: Broadcast,
+    binding: Binding,
+}
+
+/// Looks whether a broadcast is bound to this encoder under `epoch`. Quick: the gateway waits.
 ///
 /// # Errors
 /// When the table could not be read.
-pub async fn load(deps: &Deps, broadcast: &BroadcastId, epoch: Epoch) -> Result<Loaded, TableError> {
+pub async fn claim(deps: &Deps, broadcast: &BroadcastId, epoch: Epoch) -> Result<Claimed, TableError> {
     let (meta, binding) = tokio::try_join!(deps.table.broadcast(broadcast), deps.table.binding(broadcast))?;
-    let Some(meta) = meta.filter(|meta| meta.state != State::Ended) else { return Ok(Loaded::Over) };
+    let Some(meta) = meta.filter(|meta| meta.state != State::Ended) else { return Ok(Claimed::Over) };
     let Some(binding) = binding.filter(|b| b.epoch == epoch && b.encoder == deps.me) else {
-        return Ok(Loaded::Stale);
+        return Ok(Claimed::Stale);
     };
-    let (rows, inits) = tokio::try_join!(deps.table.ledger(broadcast), deps.table.inits(broadcast))?;
-    let now = clock::now();
-    let mut core = Core::new(now, binding.cursor.map(|c| c.pos), meta.publish, meta.window_seconds);
-    match (meta.state, meta.closed) {
-        (State::Live, Some(closed)) if closed.publish == meta.publish => {
-            core.handle(closed.at, Input::Closed { publish: closed.publish, reason: closed.reason });
+    Ok(Claimed::Mine(Box::new(Claim { deps: deps.clone(), meta, binding })))
+}
+
+impl Claim {
+    /// Reads what is committed. Takes as long as the show was.
+    ///
+    /// # Errors
+    /// When the ledger is damaged.
+    pub async fn take_up(self) -> Result<Box<Session>, TableError> {
+        let Self { deps, meta, binding } = self;
+        let (health, id) = (&deps.workshop.health, &meta.broadcast);
+        let rows = health.insist("ledger", || deps.table.ledger(id)).await?;
+        let inits = health.insist("inits", || deps.table.inits(id)).await?;
+        let now = clock::now();
+        let mut core = Core::new(now, binding.cursor.map(|c| c.pos), meta.publish, meta.window_seconds);
+        match (meta.state, meta.closed) {
+            (State::Live, Some(closed)) if closed.publish == meta.publish => {
+                core.handle(closed.at, Input::Closed { publish: closed.publish, reason: closed.reason });
+            }
+            (State::Live, _) => {}
+            (State::Ending | State::Ended, _) => core.handle(now, Input::End),
         }
-        (State::Live, _) => {}
-        (State::Ending | State::Ended, _) => core.handle(now, Input::End),
+        tracing::info!(live = %meta.live, broadcast = %id, epoch = binding.epoch.0, rows = rows.len(), "broadcast taken up");
+        Ok(Box::new(Session {
+            view: Arc::new(std::sync::Mutex::new(View { rows, inits })),
+            deps,
+            meta,
+            binding,
+            core,
+            products: HashMap::new(),
+            warnings: Vec::new(),
+            fatal: None,
+            announced: false,
+            finishing: false,
+        }))
     }
-    tracing::info!(live = %meta.live, %broadcast, epoch = epoch.0, rows = rows.len(), "broadcast taken up");
-    Ok(Loaded::Ready(Box::new(Session {
-        deps: deps.clone(),
-        view: Arc::new(std::sync::Mutex::new(View { rows, inits })),
-        meta,
-        binding,
-        core,
-        products: HashMap::new(),
-        warnings: Vec::new(),
-        fatal: None,
-        announced: false,
-        finishing: false,
-    })))
 }
 
 /// One broadcast on this encoder.

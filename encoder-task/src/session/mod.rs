@@ -9,6 +9,6 @@ pub mod core;
 mod job;
 mod publisher;
 
-pub use actor::{Deps, End, Loaded, Message, Session, load};
+pub use actor::{Claim, Claimed, Deps, End, Message, Session, claim};
 pub use core::PIPELINE;
 pub use job::Workshop;

@@ -7,6 +7,7 @@
 use media::{
     ladder::Rendition,
     time::{FrameRate, Ticks, VIDEO_TIMESCALE},
+    timeline::video::USUAL_RATES,
 };
 
 use super::Preset;
@@ -29,20 +30,6 @@ const SLOW_RATE: FrameRate = FrameRate { num: 30, den: 1 };
 const FAST_RATE: FrameRate = FrameRate { num: 60, den: 1 };
 /// Frames a second above which a variable rate counts as [`FAST_RATE`]: half way between the two.
 const FAST_ABOVE: i64 = 45;
-/// Rates that cameras and screens have.
-const USUAL_RATES: [FrameRate; 10] = [
-    FrameRate { num: 24_000, den: 1001 },
-    FrameRate { num: 24, den: 1 },
-    FrameRate { num: 25, den: 1 },
-    FrameRate { num: 30_000, den: 1001 },
-    FrameRate { num: 30, den: 1 },
-    FrameRate { num: 48, den: 1 },
-    FrameRate { num: 50, den: 1 },
-    FrameRate { num: 60_000, den: 1001 },
-    FrameRate { num: 60, den: 1 },
-    FrameRate { num: 120, den: 1 },
-];
-
 /// The rate that a chunk is encoded and described with: its constant rate, else the usual rate that most of its pictures keep
 /// (a stream that loses a frame now and then stays what it is), else one of two fixed rates.
 ///
