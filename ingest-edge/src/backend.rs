@@ -143,7 +143,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn silence_is_bounded_too() {
         let until = Some(Instant::now() + Duration::from_secs(1));
-        let result: Result<(), _> = persist("test", until, || std::future::pending()).await;
+        let result: Result<(), _> = persist("test", until, std::future::pending).await;
         assert!(result.is_err());
     }
 }
