@@ -4,8 +4,12 @@
 //! that a broadcast is whole; `doctor` looks at the machine. What a command prints for scripts is a contract, pinned by tests.
 
 pub mod args;
+pub mod broadcast;
 pub mod data_dir;
 pub mod exit;
+pub mod live;
+mod output;
 pub mod progress;
 pub mod stack;
 pub mod up;
+mod verify;

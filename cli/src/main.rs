@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use cli::{
     args::{Cli, Command},
+    broadcast,
     exit::{self, Exit},
-    up,
+    live, up,
 };
 
 fn main() -> ExitCode {
@@ -31,7 +32,9 @@ fn main() -> ExitCode {
 async fn run(command: Command) -> anyhow::Result<Exit> {
     match command {
         Command::Up(args) => up::run(args).await,
-        _ => Ok(Exit::Done),
+        Command::Live(command) => live::run(command).await,
+        Command::Broadcast(command) => broadcast::run(command).await,
+        Command::Doctor(_) | Command::Guard => Ok(Exit::Done),
     }
 }
 

@@ -176,10 +176,10 @@ async fn config(endpoint: &str) -> SdkConfig {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn stack() -> Stack {
+    pub(crate) fn stack() -> Stack {
         Stack {
             pid: 1,
             rtmps: "rtmps://127.0.0.1:1943/live".to_owned(),

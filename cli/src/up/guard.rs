@@ -47,8 +47,8 @@ impl Guard {
         })))
     }
 
-    /// No guard, for tests.
-    #[must_use]
+    /// No guard.
+    #[cfg(test)]
     pub(crate) fn none() -> Self {
         Self(Mutex::new(None))
     }

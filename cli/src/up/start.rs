@@ -125,6 +125,13 @@ async fn start_services(
     clients: &Clients,
     stack: &mut Stack,
 ) -> anyhow::Result<()> {
+    // Before anything else runs that would take from what is measured.
+    let ladder = match args.ladder {
+        Some(ladder) => ladder,
+        None => ladder::choose(&parts.dir, &programs.dir.join(ENCODER)).await,
+    };
+    stack.ladder = ladder;
+    parts.progress.step("starting edge, gateway and encoders");
     parts.spawner.set_spec(programs.gateway());
     keep_edge(parts, args, programs);
     let listening = async {
@@ -133,14 +140,6 @@ async fn start_services(
         said.clone().context("the edge is gone")
     };
     let lives_and_encoders = async {
-        let ladder = match args.ladder {
-            Some(ladder) => ladder,
-            None => {
-                parts.progress.step("looking what ladder this machine holds live");
-                ladder::choose(&parts.dir, &programs.dir.join(ENCODER)).await
-            }
-        };
-        parts.progress.step("starting edge, gateway and encoders");
         for number in 1..=args.encoders {
             keep_encoder(parts, number, programs);
         }
@@ -151,10 +150,9 @@ async fn start_services(
                 parts.progress.step(&format!("{name} was made with the ladder {profile} and keeps it"));
             }
         }
-        encoders_ready(parts, clients, usize::from(args.encoders)).await?;
-        anyhow::Ok(ladder)
+        encoders_ready(parts, clients, usize::from(args.encoders)).await
     };
-    let (listening, (), (), ladder) = tokio::try_join!(
+    let (listening, (), (), ()) = tokio::try_join!(
         listening,
         warm_gateway(clients),
         put_pages(clients, &programs.dir),
@@ -163,7 +161,6 @@ async fn start_services(
     let Listening { rtmps, rtmp } = listening;
     stack.rtmps = rtmp_url("rtmps", &rtmps);
     stack.rtmp = rtmp.map(|rtmp| rtmp_url("rtmp", &rtmp));
-    stack.ladder = ladder;
     Ok(())
 }
 

@@ -1,0 +1,314 @@
+//! `gopcast live …`: the lives of a running stack.
+
+use std::{
+    io::{BufRead as _, IsTerminal as _, Write as _},
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use media::{
+    id::{BroadcastId, LiveId, StreamKey},
+    ladder::Profile,
+    names,
+};
+use serde::Serialize;
+use service::{
+    clock,
+    table::{Broadcast, Live, State},
+};
+
+use crate::{
+    args::{LiveCommand, StackArgs},
+    data_dir::DataDir,
+    exit::Exit,
+    output,
+    progress::Progress,
+    stack::{Clients, Stack},
+    up::lives::{self, Ending},
+};
+
+/// How long the end of a broadcast is waited for: a backlog of a minute at the encoder's pace, and the last GOP.
+const END_MAX: Duration = Duration::from_secs(90);
+
+/// A live as `list`, `show` and `create` tell it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Told {
+    live: LiveId,
+    title: String,
+    ladder: Profile,
+    window_seconds: u32,
+    on_air: bool,
+    broadcast: Option<BroadcastId>,
+    started: Option<String>,
+    created: String,
+    watch: String,
+    mpd: String,
+    /// Where to publish to, without the key.
+    rtmps: String,
+    /// Only where it is asked for; absent when it is not known here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+}
+
+impl Told {
+    fn new(stack: &Stack, live: Live, current: Option<&Broadcast>, key: Option<&StreamKey>) -> Self {
+        let on_air = current.filter(|broadcast| broadcast.state != State::Ended);
+        Self {
+            watch: stack.watch_url(&live.live),
+            mpd: stack.mpd_url(&live.live),
+            rtmps: stack.rtmps.clone(),
+            live: live.live,
+            title: live.title,
+            ladder: live.profile,
+            window_seconds: live.window_seconds,
+            on_air: on_air.is_some(),
+            broadcast: on_air.map(|broadcast| broadcast.broadcast.clone()),
+            started: on_air.map(|b| b.availability_start.unwrap_or(b.opened).rfc3339()),
+            created: live.created.rfc3339(),
+            key: key.map(|key| key.reveal().to_owned()),
+        }
+    }
+
+    fn human(&self) -> String {
+        let mut rows = vec![
+            ("live", self.live.to_string()),
+            ("title", self.title.clone()),
+            ("state", self.state()),
+            ("ladder", self.ladder.to_string()),
+            ("window", format!("{} s", self.window_seconds)),
+            ("created", self.created.clone()),
+            ("watch", self.watch.clone()),
+            ("manifest", self.mpd.clone()),
+            ("server", self.rtmps.clone()),
+        ];
+        let unknown = || "not known here; `gopcast live rotate-key` makes a new one".to_owned();
+        rows.push(("stream key", self.key.clone().unwrap_or_else(unknown)));
+        rows.extend(self.broadcast.as_ref().map(|broadcast| ("broadcast", broadcast.to_string())));
+        output::list(&rows)
+    }
+
+    fn state(&self) -> String {
+        self.started
+            .as_ref()
+            .map_or_else(|| "off air".to_owned(), |started| format!("on air since {started}"))
+    }
+}
+
+/// What the commands work with.
+struct Context {
+    args: StackArgs,
+    dir: DataDir,
+    stack: Stack,
+    clients: Clients,
+}
+
+impl Context {
+    async fn find(args: StackArgs) -> anyhow::Result<Self> {
+        let (dir, stack) = Stack::find(&args.data)?;
+        let clients = stack.clients().await;
+        Ok(Self { args, dir, stack, clients })
+    }
+
+    async fn live(&self, name: &LiveId) -> anyhow::Result<Live> {
+        let live = self.clients.table.live(name).await?;
+        live.with_context(|| format!("there is no live {name}; `gopcast live list` shows which there are"))
+    }
+
+    async fn told(&self, live: Live, with_key: bool) -> anyhow::Result<Told> {
+        let current = match &live.current {
+            Some(id) => self.clients.table.broadcast(id).await?,
+            None => None,
+        };
+        let key = if with_key { self.dir.key(&live.live)? } else { None };
+        // A key that was rotated elsewhere is not the key any more.
+        let key = key.filter(|key| key.hash() == live.key_hash);
+        Ok(Told::new(&self.stack, live, current.as_ref(), key.as_ref()))
+    }
+
+    async fn show(&self, name: &LiveId) -> anyhow::Result<Exit> {
+        let told = self.told(self.live(name).await?, true).await?;
+        if self.args.json {
+            output::json(&told)?;
+        } else {
+            output::print(&told.human());
+        }
+        Ok(Exit::Done)
+    }
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// When no stack is running, or it can't do what is asked; the text says why.
+pub async fn run(command: LiveCommand) -> anyhow::Result<Exit> {
+    match command {
+        LiveCommand::Create { name, title, ladder, window, stack } => {
+            let context = Context::find(stack).await?;
+            let title = title.unwrap_or_else(|| name.to_string());
+            let ladder = ladder.unwrap_or(context.stack.ladder);
+            let made = lives::create(&context.clients, &context.dir, &name, title, ladder, window).await;
+            if made.as_ref().is_err_and(lives::is_conflict) {
+                bail!("there already is a live {name}");
+            }
+            made?;
+            context.show(&name).await
+        }
+        LiveCommand::List { stack } => list(&Context::find(stack).await?).await,
+        LiveCommand::Show { name, stack } => Context::find(stack).await?.show(&name).await,
+        LiveCommand::RotateKey { name, stack } => {
+            let context = Context::find(stack).await?;
+            let live = context.live(&name).await?;
+            let key = StreamKey::generate(clock::random_bytes());
+            context.clients.table.rotate_key(&live, &key.hash()).await?;
+            context.dir.set_key(&name, Some(&key))?;
+            lives::publish_indexes(&context.clients, &name).await?;
+            context.show(&name).await
+        }
+        LiveCommand::End { name, stack } => end(&Context::find(stack).await?, &name).await,
+        LiveCommand::Delete { name, yes, stack } => delete(&Context::find(stack).await?, &name, yes).await,
+    }
+}
+
+async fn list(context: &Context) -> anyhow::Result<Exit> {
+    let mut told = Vec::new();
+    for live in context.clients.table.lives().await? {
+        told.push(context.told(live, false).await?);
+    }
+    if context.args.json {
+        output::json(&told)?;
+    } else if told.is_empty() {
+        output::print("no lives; `gopcast live create NAME` makes one");
+    } else {
+        let row = |t: &Told| {
+            vec![t.live.to_string(), t.title.clone(), t.ladder.to_string(), t.state(), t.watch.clone()]
+        };
+        let rows: Vec<_> = told.iter().map(row).collect();
+        output::print(&output::table(&["LIVE", "TITLE", "LADDER", "STATE", "WATCH"], &rows));
+    }
+    Ok(Exit::Done)
+}
+
+/// The answer to `live end`.
+#[derive(Debug, Serialize)]
+struct EndTold<'a> {
+    live: &'a LiveId,
+    broadcast: &'a BroadcastId,
+    state: &'static str,
+    mpd: String,
+}
+
+async fn end(context: &Context, name: &LiveId) -> anyhow::Result<Exit> {
+    let progress = Progress::new(context.args.json);
+    progress.update(&format!("ending {name}"));
+    let broadcast = match lives::ask_to_end(&context.clients, name).await? {
+        Ending::Broadcast(broadcast) => broadcast,
+        Ending::NotOnAir => bail!("{name} is not on air"),
+        Ending::NoSuchLive => bail!("there is no live {name}; `gopcast live list` shows which there are"),
+    };
+    progress.update(&format!("ending {name}: finishing the replay of {broadcast}"));
+    let ended = tokio::time::timeout(END_MAX, lives::wait_ended(&context.clients, &broadcast)).await;
+    progress.clear();
+    ended.with_context(|| format!("{broadcast} is still ending after {} s", END_MAX.as_secs()))??;
+    let mpd = format!("{}/{}", context.stack.http, names::vod_manifest(name, &broadcast));
+    if context.args.json {
+        output::json(&EndTold { live: name, broadcast: &broadcast, state: "ended", mpd })?;
+    } else {
+        output::print(&output::list(&[
+            ("ended", broadcast.to_string()),
+            ("replay", format!("{}/{broadcast}", context.stack.watch_url(name))),
+            ("manifest", mpd),
+        ]));
+    }
+    Ok(Exit::Done)
+}
+
+async fn delete(context: &Context, name: &LiveId, yes: bool) -> anyhow::Result<Exit> {
+    let live = context.live(name).await?;
+    if context.told(live.clone(), false).await?.on_air {
+        bail!("{name} is on air; `gopcast live end {name}` ends it");
+    }
+    if !yes && !confirmed(&format!("Delete the live {name} and its stream key?"))? {
+        bail!("{name} was not deleted");
+    }
+    context.clients.table.delete_live(&live).await?;
+    context.dir.set_key(name, None)?;
+    // The stable address plays the last replay; that ends with the live.
+    context.clients.bucket.delete(&names::live_manifest(name)).await?;
+    lives::publish_indexes(&context.clients, name).await?;
+    if context.args.json {
+        output::json(&serde_json::json!({ "live": name, "deleted": true }))?;
+    } else {
+        output::print(&format!("deleted {name}"));
+    }
+    Ok(Exit::Done)
+}
+
+fn confirmed(question: &str) -> anyhow::Result<bool> {
+    if !std::io::stdin().is_terminal() {
+        bail!("nobody is there to ask: give --yes");
+    }
+    let mut stderr = std::io::stderr();
+    write!(stderr, "{question} [y/N] ").and_then(|()| stderr.flush())?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use media::{id::PublishNo, time::WallTime};
+
+    use super::*;
+    use crate::stack::tests::stack;
+
+    fn live() -> Live {
+        Live {
+            live: "shoes".parse().unwrap(),
+            title: "Shoes".to_owned(),
+            key_hash: StreamKey::generate([1; 15]).hash(),
+            profile: Profile::P480,
+            window_seconds: 60,
+            current: None,
+            created: WallTime(0),
+        }
+    }
+
+    #[test]
+    fn json_of_a_live() {
+        let told = Told::new(&stack(), live(), None, None);
+        assert_eq!(
+            serde_json::to_string(&told).unwrap(),
+            concat!(
+                r#"{"live":"shoes","title":"Shoes","ladder":"480p","window_seconds":60,"on_air":false,"broadcast":null,"started":null,"#,
+                r#""created":"1970-01-01T00:00:00.000Z","watch":"http://127.0.0.1:8080/watch/shoes","#,
+                r#""mpd":"http://127.0.0.1:8080/live/shoes/manifest.mpd","rtmps":"rtmps://127.0.0.1:1943/live"}"#
+            )
+        );
+        let key = StreamKey::generate([1; 15]);
+        let told = Told::new(&stack(), live(), None, Some(&key));
+        assert!(told.human().contains(key.reveal()));
+        assert!(serde_json::to_string(&told).unwrap().contains(r#""key":"sk_"#));
+    }
+
+    #[test]
+    fn on_air_until_ended() {
+        let mut broadcast = Broadcast {
+            broadcast: BroadcastId::new(1, [1; 10]),
+            live: live().live,
+            state: State::Ending,
+            publish: PublishNo::FIRST,
+            connection: "12345678".to_owned(),
+            filler: false,
+            profile: Profile::P480,
+            window_seconds: 60,
+            opened: WallTime(1_000_000),
+            availability_start: None,
+            closed: None,
+            ended: None,
+        };
+        let told = Told::new(&stack(), live(), Some(&broadcast), None);
+        assert_eq!(told.state(), "on air since 1970-01-01T00:00:01.000Z");
+        broadcast.state = State::Ended;
+        assert_eq!(Told::new(&stack(), live(), Some(&broadcast), None).state(), "off air");
+    }
+}

@@ -1,0 +1,304 @@
+//! What `check` finds, on evidence that is whole but for one thing.
+
+use media::{
+    id::{ChunkSeq, Epoch, PublishNo},
+    ledger::Track as InitTrack,
+    verdict::{Code, Verdict},
+};
+
+use super::*;
+use crate::verify::mpd::{Named, Track};
+
+const GOP: i64 = 180_000;
+const ENDED: WallTime = WallTime(100_000_000);
+
+fn live() -> LiveId {
+    "demo".parse().unwrap()
+}
+fn id() -> BroadcastId {
+    BroadcastId::new(1_700_000_000_001, [0; 10])
+}
+fn pos(publish: u32, seq: u32) -> ChunkPos {
+    ChunkPos { publish: PublishNo::new(publish).unwrap(), seq: ChunkSeq(seq) }
+}
+fn object(name: &str) -> Object {
+    Object { bytes: u64::try_from(name.len()).unwrap(), sha256: hex::encode(name) }
+}
+
+fn row(place: u32, at: ChunkPos) -> Row {
+    let start = i64::from(place) * GOP;
+    let time = u64::try_from(start + 90_000).unwrap();
+    let audio = u64::from(place) * 96_000 + 48_000;
+    let segment = |rung: &str, time: u64, duration: u64| Segment {
+        rung: rung.to_owned(),
+        config: "c0".to_owned(),
+        time,
+        duration,
+        object: object(&format!("{rung}{time}")),
+    };
+    Row {
+        pos: at,
+        epoch: Epoch::FIRST,
+        start,
+        end: start + GOP,
+        discontinuity: false,
+        source: object(&format!("chunk{place}")),
+        segments: vec![segment("360p", time, 180_000), segment("audio", audio, 96_000)],
+        verdict: None,
+        committed: WallTime(0),
+    }
+}
+
+fn init(rung: &str) -> Init {
+    Init {
+        rung: rung.to_owned(),
+        config: "c0".to_owned(),
+        codecs: "x".to_owned(),
+        timescale: 90_000,
+        bandwidth: 1,
+        track: InitTrack::Audio { sample_rate: 48_000, channels: 2 },
+        object: object(rung),
+    }
+}
+
+fn mpd(rows: &[Row], dynamic: bool) -> Mpd {
+    let track = |rung: &str| {
+        let segments = rows.iter().flat_map(|row| &row.segments).filter(|s| s.rung == rung);
+        let named = |s: &Segment| Named {
+            key: names::segment(&live(), &id(), rung, s.time),
+            time: s.time,
+            duration: s.duration,
+        };
+        let init = names::init(&live(), &id(), rung, "c0");
+        Track { rung: rung.to_owned(), init, segments: segments.map(named).collect() }
+    };
+    Mpd { dynamic, tracks: vec![track("360p"), track("audio")] }
+}
+
+fn evidence(rows: Vec<Row>, ended: Option<WallTime>) -> Evidence {
+    let inits = vec![init("360p"), init("audio")];
+    let manifest =
+        |key: String, whole: bool| Manifest { key, whole, found: Some(Ok(mpd(&rows, ended.is_none()))) };
+    let stored = |(at, row): (usize, &Row)| Stored {
+        key: names::chunk(&id(), row.pos),
+        at: WallTime(i64::try_from(at).unwrap() * 2_000_000),
+    };
+    Evidence {
+        live: live(),
+        broadcast: id(),
+        ended,
+        cursor: rows.last().filter(|_| ended.is_none()).map(|row| Cursor { pos: row.pos, end: row.end }),
+        manifests: vec![
+            manifest(names::vod_manifest(&live(), &id()), true),
+            manifest(names::live_manifest(&live()), false),
+        ],
+        objects: expected(&live(), &id(), &rows, &inits).into_iter().map(|e| (e.key, e.object)).collect(),
+        chunks: rows.iter().enumerate().map(stored).collect(),
+        inits,
+        rows,
+    }
+}
+
+/// Two publishes: three chunks and two.
+fn whole() -> Evidence {
+    let places = [pos(1, 0), pos(1, 1), pos(1, 2), pos(2, 0), pos(2, 1)];
+    evidence(places.iter().zip(0..).map(|(at, place)| row(place, *at)).collect(), Some(ENDED))
+}
+
+fn faults(evidence: &Evidence) -> Vec<String> {
+    check(evidence).faults.iter().map(Fault::to_string).collect()
+}
+
+#[track_caller]
+fn finds(evidence: &Evidence, object: &str, problem: &str) {
+    let found = faults(evidence);
+    assert!(
+        found.iter().any(|line| line.starts_with(object) && line.contains(problem)),
+        "no \"{object}: …{problem}\" in {found:#?}"
+    );
+}
+
+#[test]
+fn whole_is_whole_over_and_on_air() {
+    assert_eq!(check(&whole()), Report::default());
+    let on_air = evidence(whole().rows, None);
+    assert_eq!(check(&on_air), Report::default());
+    assert_eq!(check(&evidence(Vec::new(), Some(ENDED))), Report::default());
+}
+
+#[test]
+fn a_missing_or_altered_segment_is_one_fault_that_names_it() {
+    let key = names::segment(&live(), &id(), "360p", 90_000 + 180_000);
+    let mut e = whole();
+    e.objects.remove(&key);
+    assert_eq!(faults(&e), [format!("{key}: it is missing")]);
+    let mut e = whole();
+    e.objects.get_mut(&key).unwrap().sha256 = "00".to_owned();
+    finds(&e, &key, "SHA-256 is 00");
+    assert_eq!(faults(&e).len(), 1);
+    let mut e = whole();
+    e.objects.get_mut(&key).unwrap().bytes = 1;
+    finds(&e, &key, "has 1 bytes");
+    let init = names::init(&live(), &id(), "audio", "c0");
+    let mut e = whole();
+    e.objects.remove(&init);
+    finds(&e, &init, "missing");
+}
+
+#[test]
+fn a_deleted_row_is_found_wherever_it_was() {
+    for gone in 0..5 {
+        let mut e = whole();
+        let row = e.rows.remove(gone);
+        let chunk = names::chunk(&id(), row.pos);
+        let segment = names::segment(&live(), &id(), "360p", row.segments[0].time);
+        finds(&e, "vod/demo/", &format!("names {segment}, which is in no row"));
+        if gone != 4 {
+            finds(&e, &chunk, "in no row");
+        }
+        // Even when its chunk has expired.
+        e.chunks.retain(|stored| stored.key != chunk);
+        assert!(!faults(&e).is_empty());
+    }
+    let mut e = whole();
+    e.rows.remove(1);
+    finds(&e, "ledger row of publish 1 chunk 2", "1 missing between");
+    let mut e = whole();
+    e.rows.remove(3);
+    finds(&e, "ledger row of publish 2 chunk 1", "the 1 before it");
+    let mut e = evidence(whole().rows, None);
+    e.rows.pop();
+    finds(&e, "ledger row of publish 2 chunk 1", "committed and is gone");
+}
+
+#[test]
+fn order_timeline_and_epochs() {
+    let mut e = whole();
+    e.rows[1].pos = pos(1, 2);
+    e.rows[2].pos = pos(1, 1);
+    finds(&e, "ledger row of publish 1 chunk 1", "it comes after");
+    let mut e = whole();
+    e.rows[2].start += 1;
+    finds(&e, "ledger row of publish 1 chunk 2", "a hole of 1 ticks");
+    e.rows[2].discontinuity = true;
+    assert_eq!(faults(&e), Vec::<String>::new());
+    let mut e = whole();
+    e.rows[2].start -= 1;
+    finds(&e, "ledger row of publish 1 chunk 2", "before the end of");
+    let mut e = whole();
+    e.rows[1].epoch = Epoch(3);
+    finds(&e, "ledger row of publish 1 chunk 2", "its epoch 1 is older than 3");
+    let mut e = whole();
+    e.rows[2].segments[0].time += 5;
+    finds(&e, "vod/demo/", "does not join");
+    let mut e = whole();
+    e.rows[2].segments[1].time -= 5;
+    finds(&e, "vod/demo/", "overlaps");
+    let mut e = whole();
+    let again = e.rows[1].clone();
+    e.rows.insert(2, again);
+    finds(&e, "ingest/", "in 2 rows");
+}
+
+#[test]
+fn a_reconnect_may_leave_a_hole_in_time() {
+    let mut rows = whole().rows;
+    rows.truncate(3);
+    rows.push(Row { discontinuity: true, ..row(9, pos(2, 0)) });
+    assert_eq!(faults(&evidence(rows, Some(ENDED))), Vec::<String>::new());
+}
+
+#[test]
+fn chunks_in_no_row() {
+    let extra = |at: ChunkPos, stored: i64| Stored { key: names::chunk(&id(), at), at: WallTime(stored) };
+    // On air the newest is not committed yet.
+    let mut e = evidence(whole().rows, None);
+    e.chunks.push(extra(pos(2, 2), 90_000_000));
+    assert_eq!(check(&e), Report::default());
+    // Over, it should have been; unless it came when the end had begun.
+    let mut e = whole();
+    e.chunks.push(extra(pos(2, 2), 50_000_000));
+    finds(&e, &names::chunk(&id(), pos(2, 2)), "in no row");
+    let mut e = whole();
+    e.chunks.push(extra(pos(2, 2), 99_000_000));
+    assert!(faults(&e).is_empty());
+    assert_eq!(check(&e).notes.len(), 1);
+    // A ghost's last one, stored when its successor had begun.
+    let mut e = whole();
+    e.chunks.push(extra(pos(1, 3), 6_500_000));
+    assert!(faults(&e).is_empty());
+    let mut e = whole();
+    e.chunks.push(extra(pos(1, 3), 5_000_000));
+    finds(&e, &names::chunk(&id(), pos(1, 3)), "in no row");
+    // Expired chunks are only mentioned.
+    let mut e = whole();
+    let keys: Vec<_> = e.chunks.drain(..).map(|stored| stored.key).collect();
+    keys.iter().for_each(|key| drop(e.objects.remove(key)));
+    assert!(faults(&e).is_empty());
+    assert_eq!(check(&e).notes.len(), 1);
+}
+
+#[test]
+fn a_chunk_that_could_not_be_transcoded_is_mentioned() {
+    let mut rows = whole().rows;
+    rows[1].segments.clear();
+    finds(&evidence(rows.clone(), Some(ENDED)), "ledger row of publish 1 chunk 1", "no verdict");
+    rows[1].verdict = Some(Verdict::new(Code::VideoCorrupt, "nothing could be decoded"));
+    let report = check(&evidence(rows, Some(ENDED)));
+    assert!(report.faults.is_empty(), "{report:?}");
+    assert!(report.notes[0].contains("video-corrupt"));
+}
+
+fn with_manifest(change: impl FnOnce(&mut Mpd), ended: Option<WallTime>) -> Evidence {
+    let mut e = evidence(whole().rows, ended);
+    if let Some(Ok(mpd)) = &mut e.manifests[0].found {
+        change(mpd);
+    }
+    e
+}
+
+#[test]
+fn manifests_agree_with_the_ledger() {
+    let key = names::vod_manifest(&live(), &id());
+    let pop = |mpd: &mut Mpd| drop(mpd.tracks[0].segments.pop());
+    finds(&with_manifest(pop, Some(ENDED)), &key, "does not name");
+    assert!(faults(&with_manifest(pop, None)).is_empty(), "on air it may be a moment behind");
+    let hole = |mpd: &mut Mpd| drop(mpd.tracks[0].segments.remove(1));
+    finds(&with_manifest(hole, None), &key, "does not name");
+    let swap = |mpd: &mut Mpd| mpd.tracks[0].segments.swap(1, 2);
+    finds(&with_manifest(swap, None), &key, "out of order");
+    finds(&with_manifest(|mpd| mpd.tracks[0].init.push('x'), None), &key, "recorded is c0");
+    finds(&with_manifest(|mpd| mpd.tracks[1].segments[0].duration = 1, None), &key, "duration of 1");
+    finds(&with_manifest(|mpd| mpd.dynamic = true, Some(ENDED)), &key, "dynamic");
+    let mut e = whole();
+    e.manifests[0].found = None;
+    finds(&e, &key, "missing");
+    e.manifests[0].found = Some(Err("it is no XML".to_owned()));
+    finds(&e, &key, "no XML");
+}
+
+#[test]
+fn the_stable_manifest_may_begin_later_but_has_no_holes() {
+    let mut e = evidence(whole().rows, None);
+    let Some(Ok(mpd)) = &mut e.manifests[1].found else { panic!("no manifest") };
+    for track in &mut mpd.tracks {
+        track.segments.drain(..2);
+    }
+    assert!(faults(&e).is_empty());
+    let Some(Ok(mpd)) = &mut e.manifests[1].found else { panic!("no manifest") };
+    mpd.tracks[0].segments.remove(1);
+    finds(&e, "live/demo/manifest.mpd", "does not name");
+}
+
+#[test]
+fn periods_go_on_where_the_one_before_ended() {
+    let split = |mpd: &mut Mpd| {
+        let later: Vec<Track> = mpd
+            .tracks
+            .iter_mut()
+            .map(|track| Track { segments: track.segments.split_off(3), ..track.clone() })
+            .collect();
+        mpd.tracks.extend(later);
+    };
+    assert!(faults(&with_manifest(split, Some(ENDED))).is_empty());
+}

@@ -1,0 +1,205 @@
+//! `gopcast broadcast verify`: gathers the evidence from table and bucket, and tells what `check` makes of it.
+
+mod check;
+mod mpd;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use anyhow::Context as _;
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use media::{id::BroadcastId, ledger::Object, names, time::WallTime};
+use serde::Serialize;
+use service::table::{Broadcast, State, TableError};
+use sha2::{Digest as _, Sha256};
+
+use self::check::{Evidence, Expected, Fault, Manifest, Report, Stored, check, expected};
+use crate::{
+    args::StackArgs,
+    exit::Exit,
+    output,
+    progress::Progress,
+    stack::{Clients, Stack},
+};
+
+/// Objects read at a time.
+const READS: usize = 8;
+/// Longest time for reading everything: a long show from a slow disk.
+const TIME_MAX: Duration = Duration::from_secs(1800);
+/// Progress is told after so many objects.
+const PROGRESS_EVERY: usize = 64;
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct Told<'a> {
+    broadcast: &'a BroadcastId,
+    whole: bool,
+    /// Whether it is over; until then only what is committed so far was checked.
+    over: bool,
+    chunks: usize,
+    segments: usize,
+    bytes: u64,
+    faults: Vec<FaultTold<'a>>,
+    notes: &'a [String],
+}
+
+#[derive(Debug, Serialize)]
+struct FaultTold<'a> {
+    object: &'a str,
+    problem: &'a str,
+}
+
+/// Verifies a broadcast and prints what was found.
+///
+/// # Errors
+/// When it could not be told: no stack is running, it can't be reached, there is no such broadcast.
+pub(crate) async fn run(id: &BroadcastId, args: &StackArgs) -> anyhow::Result<Exit> {
+    let (_, stack) = Stack::find(&args.data)?;
+    let clients = stack.clients().await;
+    let progress = Progress::new(args.json);
+    let gathered = tokio::time::timeout(TIME_MAX, gather(&clients, &stack, id, progress)).await;
+    progress.clear();
+    let (evidence, damaged) =
+        gathered.with_context(|| format!("no end after {} s", TIME_MAX.as_secs()))??;
+    // Without all rows everything else would look wrong, too.
+    let report = if damaged.is_empty() {
+        check(&evidence)
+    } else {
+        Report { faults: damaged, notes: vec!["the rest was not checked".to_owned()] }
+    };
+    tell(args, &evidence, &report)?;
+    Ok(if report.faults.is_empty() { Exit::Done } else { Exit::Failed })
+}
+
+fn tell(args: &StackArgs, evidence: &Evidence, report: &Report) -> anyhow::Result<()> {
+    let (whole, over) = (report.faults.is_empty(), evidence.ended.is_some());
+    let segments = || evidence.rows.iter().flat_map(|row| &row.segments);
+    let (chunks, count) = (evidence.rows.len(), segments().count());
+    let bytes = segments().map(|segment| segment.object.bytes).sum::<u64>();
+    if args.json {
+        let faults =
+            report.faults.iter().map(|f| FaultTold { object: &f.object, problem: &f.problem }).collect();
+        let broadcast = &evidence.broadcast;
+        return output::json(&Told {
+            broadcast,
+            whole,
+            over,
+            chunks,
+            segments: count,
+            bytes,
+            faults,
+            notes: &report.notes,
+        });
+    }
+    for fault in &report.faults {
+        output::print(&format!("fault: {fault}"));
+    }
+    for note in &report.notes {
+        output::print(&format!("note: {note}"));
+    }
+    let so_far = if over { "" } else { " so far (it is on air)" };
+    let megabytes = bytes / 1_000_000;
+    output::print(&if whole {
+        format!(
+            "whole{so_far}: {chunks} chunks, {count} segments, {megabytes} MB, each once, in order, as recorded"
+        )
+    } else {
+        format!("not whole: {} faults in {chunks} chunks and {count} segments{so_far}", report.faults.len())
+    });
+    Ok(())
+}
+
+/// Reads everything, in the order that [`Evidence`] asks for. A row that can't be read is a fault.
+async fn gather(
+    clients: &Clients,
+    stack: &Stack,
+    id: &BroadcastId,
+    progress: Progress,
+) -> anyhow::Result<(Evidence, Vec<Fault>)> {
+    let table = &clients.table;
+    let Broadcast { live, state, ended, opened, .. } =
+        table.broadcast(id).await?.with_context(|| format!("there is no broadcast {id}"))?;
+    let over = (state == State::Ended).then_some(ended.unwrap_or(opened));
+    let cursor = table.binding(id).await?.and_then(|binding| binding.cursor);
+    let mut manifests = vec![manifest(clients, names::vod_manifest(&live, id), true).await?];
+    let current = table.live(&live).await?.and_then(|live| live.current);
+    if current.as_ref() == Some(id) {
+        manifests.extend(stable(clients, id, names::live_manifest(&live)).await?);
+    }
+    let mut damaged = Vec::new();
+    let rows = readable(table.ledger(id).await, &mut damaged)?;
+    let inits = readable(table.inits(id).await, &mut damaged)?;
+    let chunks = chunks(clients, &stack.s3.bucket, id).await?;
+    let wanted = expected(&live, id, &rows, &inits);
+    let objects = objects(clients, wanted, progress).await?;
+    let (broadcast, ended) = (id.clone(), over);
+    Ok((Evidence { live, broadcast, ended, cursor, manifests, rows, inits, chunks, objects }, damaged))
+}
+
+/// Rows that can be reached but not read are a fault; what can't be reached is no answer.
+fn readable<T>(read: Result<Vec<T>, TableError>, damaged: &mut Vec<Fault>) -> anyhow::Result<Vec<T>> {
+    match read {
+        Ok(rows) => Ok(rows),
+        Err(TableError::Damaged { pk, sk, what }) => {
+            damaged.push(Fault { object: format!("{pk} {sk}"), problem: what });
+            Ok(Vec::new())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn manifest(clients: &Clients, key: String, whole: bool) -> anyhow::Result<Manifest> {
+    let object = clients.bucket.get(&key).await?;
+    let found = object.map(|object| {
+        let text = str::from_utf8(&object.bytes).map_err(|_| "it is no text".to_owned())?;
+        mpd::parse(&key, text)
+    });
+    Ok(Manifest { key, whole, found })
+}
+
+/// The stable manifest of the live, if it shows this broadcast.
+async fn stable(clients: &Clients, id: &BroadcastId, key: String) -> anyhow::Result<Option<Manifest>> {
+    let object = clients.bucket.get(&key).await?;
+    let ours = object.is_some_and(|object| object.broadcast.as_deref() == Some(id.as_str()));
+    if ours { Ok(Some(manifest(clients, key, false).await?)) } else { Ok(None) }
+}
+
+async fn chunks(clients: &Clients, bucket: &str, id: &BroadcastId) -> anyhow::Result<Vec<Stored>> {
+    let mut stored = Vec::new();
+    let mut pages =
+        clients.s3.list_objects_v2().bucket(bucket).prefix(names::ingest_prefix(id)).into_paginator().send();
+    while let Some(page) = pages.next().await {
+        let page = page.context("listing the stored chunks")?;
+        stored.extend(page.contents.unwrap_or_default().into_iter().filter_map(|object| {
+            let micros = object.last_modified.map_or(0, |at| at.as_nanos() / 1000);
+            Some(Stored { key: object.key?, at: WallTime(i64::try_from(micros).unwrap_or(i64::MAX)) })
+        }));
+    }
+    Ok(stored)
+}
+
+/// Size and hash of each object; those that are not there are left out.
+async fn objects(
+    clients: &Clients,
+    wanted: Vec<Expected>,
+    progress: Progress,
+) -> anyhow::Result<BTreeMap<String, Object>> {
+    let (total, mut found, mut done) = (wanted.len(), BTreeMap::new(), 0);
+    let mut reads = futures_util::stream::iter(wanted)
+        .map(|expected| async move {
+            let object = clients.bucket.get(&expected.key).await?;
+            let read = object.map(|object| Object {
+                bytes: u64::try_from(object.bytes.len()).unwrap_or(u64::MAX),
+                sha256: hex::encode(Sha256::digest(&object.bytes)),
+            });
+            anyhow::Ok((expected.key, read))
+        })
+        .buffer_unordered(READS);
+    while let Some((key, object)) = reads.try_next().await? {
+        found.extend(object.map(|object| (key, object)));
+        done += 1;
+        if done % PROGRESS_EVERY == 0 {
+            progress.update(&format!("{done} of {total} objects read"));
+        }
+    }
+    Ok(found)
+}
