@@ -18,8 +18,10 @@ pub(super) const B_FRAMES: u32 = 3;
 pub const REORDER_FRAMES: i64 = 1;
 /// Frames that rate control looks ahead at most; x264's own limit (`X264_LOOKAHEAD_MAX`).
 const LOOKAHEAD_FRAMES_MAX: usize = 250;
-/// Bytes of pictures that one rung's lookahead may hold: all of a 4 s GOP at 1080p60, and no gigabytes at 2160p.
-const LOOKAHEAD_BYTES_MAX: u64 = 768 << 20;
+/// Bytes that one rung's lookahead may hold: all of a 2 s GOP at 720p30, and about a gigabyte for a 720p ladder and the longest GOP.
+const LOOKAHEAD_BYTES_MAX: u64 = 256 << 20;
+/// Bytes per pixel of a picture in the lookahead: x264 keeps it, four copies at half its size, and motion vectors (measured).
+const LOOKAHEAD_BYTES_PER_PIXEL: u64 = 4;
 /// Frames that rate control looks ahead at least: x264's own default for its faster presets.
 const LOOKAHEAD_FRAMES_MIN: usize = 10;
 /// A picture interval may differ from a usual frame rate's by this much, in percent, and still count as that rate.
@@ -110,7 +112,7 @@ pub(crate) fn gcd(a: u128, b: u128) -> u128 {
 /// never been restarted, as far as the pictures fit [`LOOKAHEAD_BYTES_MAX`].
 #[must_use]
 pub(super) fn lookahead(frames: usize, width: u32, height: u32) -> usize {
-    let picture = (u64::from(width) * u64::from(height) * 3 / 2).max(1);
+    let picture = (u64::from(width) * u64::from(height) * LOOKAHEAD_BYTES_PER_PIXEL).max(1);
     let fits = usize::try_from(LOOKAHEAD_BYTES_MAX / picture).unwrap_or(LOOKAHEAD_FRAMES_MAX);
     frames.min(fits).clamp(LOOKAHEAD_FRAMES_MIN, LOOKAHEAD_FRAMES_MAX)
 }
@@ -240,7 +242,8 @@ mod tests {
         assert_eq!(lookahead(60, 1280, 720), 60);
         assert_eq!(lookahead(5000, 640, 360), 250);
         assert_eq!(lookahead(1, 640, 360), 10);
-        assert!(lookahead(240, 3840, 2160) < 80);
+        assert_eq!(lookahead(240, 1280, 720), 72);
+        assert_eq!(lookahead(240, 3840, 2160), 10);
     }
 
     #[test]
