@@ -27,8 +27,8 @@ pub struct Init {
     pub codecs: String,
     /// What kind of media it is.
     pub media: Media,
-    /// Whether it has an edit list.
-    pub edit_list: bool,
+    /// Whether it has an edit list that moves its media.
+    pub moved: bool,
     defaults: Defaults,
 }
 
@@ -175,8 +175,16 @@ impl Init {
             b"mp4a" => mp4a(bytes, entry.body.clone())?,
             other => bail!("sample entry {}", String::from_utf8_lossy(other)),
         };
-        let edit_list = find(bytes, trak, &[b"edts", b"elst"])?.is_some();
-        Ok(Self { track, timescale, codecs, media, edit_list, defaults })
+        let moved = match find(bytes, trak, &[b"edts", b"elst"])? {
+            Some(elst) => {
+                // Entries after version, flags and count: duration, media time, rate.
+                let long = be(bytes, elst.start, 1)? == 1;
+                let (at, len) = if long { (16, 8) } else { (12, 4) };
+                be32(bytes, elst.start + 4)? != 1 || be(bytes, elst.start + at, len)? != 0
+            }
+            None => false,
+        };
+        Ok(Self { track, timescale, codecs, media, moved, defaults })
     }
 
     /// Reads a media segment that goes with this header.

@@ -100,7 +100,7 @@ fn header(faults: &mut Faults, place: &str, track: &Track, init: &Init) {
     faults.check(u64::from(init.timescale) == track.timescale, || {
         format!("{place}: timescale {} in the manifest, {} in the header", track.timescale, init.timescale)
     });
-    faults.check(!init.edit_list, || format!("{place}: the header has an edit list"));
+    faults.check(!init.moved, || format!("{place}: the header has an edit list that moves the media"));
     match init.media {
         Media::Video { width, height, .. } => {
             faults.check(

@@ -31,13 +31,21 @@ impl Presentation {
     /// # Errors
     /// When the manifest can't be read or any object that it names is not there: a manifest is never ahead of the media.
     pub fn fetch(client: &http::Client, url: &str) -> Result<Self> {
-        let text = String::from_utf8(client.body(url)?).context("the manifest is not UTF-8")?;
+        Self::read(url, |url| client.body(url))
+    }
+
+    /// Reads the manifest at `url` and all that it names through `get`.
+    ///
+    /// # Errors
+    /// As [`Presentation::fetch`].
+    pub fn read(url: &str, get: impl Fn(&str) -> Result<Vec<u8>>) -> Result<Self> {
+        let text = String::from_utf8(get(url)?).context("the manifest is not UTF-8")?;
         let mpd = Mpd::parse(url, &text).with_context(|| format!("{url}:\n{text}"))?;
         let mut objects = HashMap::new();
         for track in mpd.periods.iter().flat_map(|p| &p.tracks) {
             for wanted in std::iter::once(&track.init).chain(track.segments.iter().map(|s| &s.url)) {
                 if !objects.contains_key(wanted) {
-                    objects.insert(wanted.clone(), client.body(wanted)?);
+                    objects.insert(wanted.clone(), get(wanted)?);
                 }
             }
         }
