@@ -403,7 +403,8 @@ impl Session {
             Err(error) => return Err(End::Failed(chain(&error))),
         }
         tracing::info!(live = %self.meta.live, broadcast = %self.meta.broadcast, publish = pos.publish.get(), seq = pos.seq.0,
-            start = row.start, end = row.end, segments = row.segments.len(), "chunk committed");
+            start = row.start, end = row.end, segments = row.segments.len(), transcode_ms = product.transcode_ms,
+            since_received_ms = row.committed.micros_since(product.received) / 1000, "chunk committed");
         {
             let mut view = self.lock_view();
             for init in product.inits {

@@ -9,7 +9,7 @@ use media::{
     id::{BroadcastId, ChunkPos, LiveId},
     ledger::{Init, Object, Segment},
     names,
-    time::{Ticks, VIDEO_TIMESCALE, rescale},
+    time::{Ticks, VIDEO_TIMESCALE, WallTime, rescale},
     verdict::{Code, Verdict},
 };
 use service::bucket::{Bucket, BucketError, Condition, Kind, Put};
@@ -55,6 +55,10 @@ pub struct Product {
     pub segments: Vec<Segment>,
     /// What they are initialized with.
     pub inits: Vec<Init>,
+    /// When its last byte reached the edge, by the edge's clock.
+    pub received: WallTime,
+    /// How long transcoding and packaging took, waiting for a slot left out.
+    pub transcode_ms: u64,
     /// What is wrong with it: warnings, and at most one fatal verdict.
     pub verdicts: Vec<Verdict>,
 }
@@ -100,12 +104,15 @@ impl Workshop {
             source,
             segments: vec![],
             inits: vec![],
+            received: chunk.header.received,
+            transcode_ms: 0,
             verdicts: validate::validate(&chunk),
         };
         if product.verdicts.iter().any(|v| v.code.is_fatal()) {
             return Ok(product);
         }
-        let (packaged, warnings) = self.transcode(chunk, profile).await?;
+        let (packaged, warnings, transcode_ms) = self.transcode(chunk, profile).await?;
+        product.transcode_ms = transcode_ms;
         product.verdicts.extend(warnings);
         let stores = packaged.into_iter().map(|packaged| self.store(live, broadcast, packaged));
         for stored in futures_util::future::try_join_all(stores).await? {
@@ -119,7 +126,7 @@ impl Workshop {
         &self,
         chunk: Chunk,
         profile: media::ladder::Profile,
-    ) -> Result<(Vec<Packaged>, Vec<Verdict>), JobError> {
+    ) -> Result<(Vec<Packaged>, Vec<Verdict>, u64), JobError> {
         let crashed = |error: &dyn std::error::Error| JobError::Crashed(error.to_string());
         let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(|e| crashed(&e))?;
         let fps = chunk
@@ -135,12 +142,9 @@ impl Workshop {
         };
         let work = tokio::task::spawn_blocking(move || {
             let began = std::time::Instant::now();
-            let made = make(&chunk, &plan);
-            let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-            tracing::debug!(broadcast = %chunk.header.broadcast, publish = chunk.header.pos.publish.get(), seq = chunk.header.pos.seq.0,
-                preset = plan.preset.name(), transcode_ms = ms, "transcoded");
+            let (packaged, warnings) = make(&chunk, &plan);
             drop(slot);
-            made
+            (packaged, warnings, u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX))
         });
         work.await.map_err(|e| crashed(&e))
     }
