@@ -8,16 +8,24 @@
 //! passed on. Nothing here grows without bound.
 
 mod building;
+mod limits;
 mod sound;
 
 use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 
-pub use self::sound::{QUEUE_MAX as SOUND_QUEUE_MAX, SoundStats};
 use self::{
     building::{Building, Closing},
+    limits::{CATCH_UP, EVER, ROUNDING_MS, STALL_MS, no_idr},
     sound::{Arrived, Sound},
+};
+pub use self::{
+    limits::{
+        CLOSING_MAX, COMPOSITION_MAX_MS, GOP_BYTES_MAX, GOP_MAX_MS, GOP_MIN_MS, GOP_PICTURES_MAX, LAG_MAX,
+        LAG_SUSTAIN_MS, PAUSE_MS, SOUND_ONLY_AFTER_MS, SOUND_ONLY_TICKS, SOUND_WAIT_MS,
+    },
+    sound::{QUEUE_MAX as SOUND_QUEUE_MAX, SoundStats},
 };
 use crate::{
     aac, avc,
@@ -26,36 +34,6 @@ use crate::{
     timeline::{Line, Millis, TICKS_PER_MS, video::VideoTimeline, wall_ticks},
     verdict::{Code, Verdict},
 };
-
-/// IDR pictures nearer than this to the GOP's first, in ms, do not cut: encoders put them at scene changes, some send nothing else, and
-/// every cut costs a write, a notice and an encoder's start.
-pub const GOP_MIN_MS: i64 = 500;
-/// Longest GOP in ms: OBS's default is 250 frames, 10 s at 25 frames a second.
-pub const GOP_MAX_MS: i64 = 10_000;
-/// By how much stamps of whole milliseconds may overstate a length.
-const ROUNDING_MS: i64 = 2;
-/// Most bytes of a GOP's pictures: what a chunk holds, less room for sound and tables.
-pub const GOP_BYTES_MAX: usize = 60 << 20;
-/// Most pictures of a GOP: the longest at 240 frames a second.
-pub const GOP_PICTURES_MAX: usize = 2_400;
-/// How long a GOP waits for its sound, in ms, on arrival or by the pictures' stamps: encoders interleave within a second.
-pub const SOUND_WAIT_MS: i64 = 2_000;
-/// A distance of pictures from which the GOP is not held open, in ms: a picture held for longer is better told as a hole.
-pub const PAUSE_MS: i64 = 5_000;
-/// Sound without any picture for so long, in ms, makes a show without pictures.
-pub const SOUND_ONLY_AFTER_MS: i64 = 3_000;
-/// Length of the chunks of a show without pictures, in ticks: 2 s.
-pub const SOUND_ONLY_TICKS: Ticks = 180_000;
-/// How far presentation may lag behind arrival, in ticks: 4 s. More, for [`LAG_SUSTAIN_MS`], and the timeline is set anew to wall-clock time.
-pub const LAG_MAX: Ticks = 360_000;
-/// How long the lag must last, in ms: what a stall of the network held back has been caught up by then.
-pub const LAG_SUSTAIN_MS: i64 = 10_000;
-/// Most GOPs that wait for sound at once: four of the shortest make up [`SOUND_WAIT_MS`]. Beyond, the oldest goes without.
-pub const CLOSING_MAX: usize = 6;
-/// Later than any presentation time.
-const EVER: Ticks = 1 << 60;
-/// Largest composition offset believed, in ms: 16 frames of reordering at 4 frames a second.
-pub const COMPOSITION_MAX_MS: i32 = 4_000;
 
 /// A picture, its stamps unwrapped.
 #[derive(Debug, Clone)]
@@ -119,6 +97,14 @@ enum State {
     SoundOnly(Ticks),
 }
 
+/// Presentation lags behind arrival.
+#[derive(Debug, Clone, Copy)]
+struct Lag {
+    since: WallTime,
+    /// By how much, when it began.
+    ticks: Ticks,
+}
+
 /// Cuts one publish.
 pub struct Cutter {
     config: Option<Arc<avc::Config>>,
@@ -137,8 +123,8 @@ pub struct Cutter {
     video_seen: bool,
     /// Since when pictures have been left out for want of an IDR picture, and whether any claimed to be a key frame.
     idle: Option<(Millis, bool)>,
-    /// When the lag was last within its bound.
-    in_time: Option<WallTime>,
+    lag: Option<Lag>,
+    last_arrival: Option<WallTime>,
     newest: Ticks,
     stats: Stats,
     events: VecDeque<Event>,
@@ -160,7 +146,8 @@ impl Default for Cutter {
             wait_for_sound: true,
             video_seen: false,
             idle: None,
-            in_time: None,
+            lag: None,
+            last_arrival: None,
             newest: 0,
             stats: Stats::default(),
             events: VecDeque::new(),
@@ -225,14 +212,21 @@ impl Cutter {
         self.settle(picture.arrival, picture.dts);
         if let Some(line) = self.line {
             self.newest = self.newest.max(line.at(picture.dts));
-            if wall_ticks(self.origin, picture.arrival).saturating_sub(line.at(picture.dts)) <= LAG_MAX {
-                self.in_time = Some(picture.arrival);
-            }
+            self.watch_lag(line, &picture);
         }
         match picture.kind {
             avc::SampleKind::Idr => self.idr(picture, pts),
             _ => self.other(picture, pts),
         }
+    }
+
+    /// Keeps account of how long presentation has lagged without being caught up with.
+    fn watch_lag(&mut self, line: Line, picture: &Picture) {
+        let lag = wall_ticks(self.origin, picture.arrival).saturating_sub(line.at(picture.dts));
+        let last = self.last_arrival.replace(picture.arrival).unwrap_or(picture.arrival);
+        let stalled = picture.arrival.micros_since(last) >= STALL_MS * 1000;
+        let lasting = self.lag.filter(|held| !stalled && lag > held.ticks.saturating_sub(CATCH_UP));
+        self.lag = (lag > LAG_MAX).then_some(lasting.unwrap_or(Lag { since: picture.arrival, ticks: lag }));
     }
 
     fn idr(&mut self, picture: Picture, pts: Millis) -> Result<(), Verdict> {
@@ -255,7 +249,8 @@ impl Cutter {
             Some(line) => line,
             None => self.begin(Line { ms: pts, ticks: 0 }, picture.arrival),
         };
-        let behind = self.in_time.is_some_and(|at| picture.arrival.micros_since(at) >= LAG_SUSTAIN_MS * 1000);
+        let behind =
+            self.lag.is_some_and(|lag| picture.arrival.micros_since(lag.since) >= LAG_SUSTAIN_MS * 1000);
         let by = wall_ticks(self.origin, picture.arrival).saturating_sub(line.at(pts));
         let reanchor = behind && by > 0;
         goes_on &= !reanchor;
@@ -264,7 +259,7 @@ impl Cutter {
         let mut start = self.chain;
         let mut breaks = false;
         if !goes_on {
-            let line = if reanchor { self.reanchor(line, by, picture.arrival) } else { line };
+            let line = if reanchor { self.reanchor(line, by) } else { line };
             start = line.at(pts).max(self.chain);
             breaks = !first_ever || start != self.chain;
         }
@@ -290,11 +285,11 @@ impl Cutter {
     }
 
     /// Moves the timeline forward by `by`, to wall-clock time; sound that belongs to what is closed does not move.
-    fn reanchor(&mut self, line: Line, by: Ticks, now: WallTime) -> Line {
+    fn reanchor(&mut self, line: Line, by: Ticks) -> Line {
         self.flush_closing();
         let line = line.shifted(by);
         self.line = Some(line);
-        self.in_time = Some(now);
+        self.lag = None;
         self.sound.shift(by);
         self.events.push_back(Event::Warning(Verdict::new(
             Code::TimestampJump,
@@ -375,7 +370,6 @@ impl Cutter {
     fn begin(&mut self, line: Line, arrival: WallTime) -> Line {
         self.line = Some(line);
         self.origin = arrival;
-        self.in_time = Some(arrival);
         self.events.push_back(Event::Began(arrival));
         self.sound.begin(line, 0);
         line
@@ -448,19 +442,5 @@ impl Cutter {
                 samples: taken.frames,
             })));
         }
-    }
-}
-
-fn no_idr(claimed: bool) -> Verdict {
-    if claimed {
-        Verdict::new(
-            Code::OpenGop,
-            "The stream's key frames are not IDR pictures; turn open GOP and intra refresh off and set the keyframe interval to 2 seconds.",
-        )
-    } else {
-        Verdict::new(
-            Code::GopTooLong,
-            "There was no key frame for 10 seconds; set the keyframe interval to 2 seconds.",
-        )
     }
 }

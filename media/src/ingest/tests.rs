@@ -226,6 +226,23 @@ fn a_lasting_lag_is_given_up_and_told() {
 }
 
 #[test]
+fn a_stall_that_is_caught_up_with_changes_nothing() {
+    let mut feed = Feed::new(48_000);
+    feed.show(6_000, 2_000);
+    // Nothing arrives for 20 s, then everything at five times its speed.
+    for second in 6..30 {
+        feed.late = (26_000 - second * 1_000 + (second - 6) * 200).max(0);
+        feed.show((second + 1) * 1_000, 2_000);
+    }
+    feed.late = 0;
+    feed.show(60_000, 2_000);
+    assert!(feed.warnings.is_empty(), "{:?}", feed.warnings);
+    let chunks = feed.end();
+    assert!(chunks.iter().all(|chunk| !chunk.header.discontinuity));
+    assert_eq!(chunks.last().unwrap().header.video.as_ref().unwrap().end, 60_000 * 90);
+}
+
+#[test]
 fn a_pause_is_a_hole_not_a_held_picture() {
     let mut feed = Feed::new(48_000);
     feed.show(5_000, 2_000);
