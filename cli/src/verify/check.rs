@@ -127,6 +127,15 @@ fn at(pos: ChunkPos) -> String {
     format!("ledger row of publish {} chunk {}", pos.publish.get(), pos.seq.0)
 }
 
+/// Whether one row is that of the next chunk of the same publish.
+fn follows(before: &Row, row: &Row) -> bool {
+    before.pos.publish == row.pos.publish && row.pos.seq == before.pos.seq.next()
+}
+
+fn rows(count: u32) -> String {
+    if count == 1 { "1 row is".to_owned() } else { format!("{count} rows are") }
+}
+
 /// Judges.
 pub(crate) fn check(evidence: &Evidence) -> Report {
     let mut report = Report::default();
@@ -142,17 +151,15 @@ pub(crate) fn check(evidence: &Evidence) -> Report {
 
 /// Positions without holes, the timeline without holes or overlaps, epochs that never fall.
 fn check_order(evidence: &Evidence, report: &mut Report) {
-    let rows = &evidence.rows;
     let mut before: Option<&Row> = None;
-    for row in rows {
+    for row in &evidence.rows {
         let name = at(row.pos);
         if row.end <= row.start {
             report.fault(&name, format!("it ends at {} and starts at {}", row.end, row.start));
         }
         let first = before.is_none_or(|before| before.pos.publish != row.pos.publish);
         if first && row.pos.seq.0 != 0 {
-            let missing = format!("the {} before it in its publish have no row", row.pos.seq.0);
-            report.fault(&name, missing);
+            report.fault(&name, format!("{} missing before it in its publish", rows(row.pos.seq.0)));
         }
         if let Some(before) = before {
             let last = at(before.pos);
@@ -160,14 +167,14 @@ fn check_order(evidence: &Evidence, report: &mut Report) {
                 report.fault(&name, format!("it comes after the {last}"));
             } else if !first && row.pos.seq != before.pos.seq.next() {
                 let missing = row.pos.seq.0 - before.pos.seq.0 - 1;
-                report.fault(&name, format!("{missing} missing between it and the {last}"));
+                report.fault(&name, format!("{} missing between it and the {last}", rows(missing)));
             }
             if row.start < before.end {
                 report.fault(
                     &name,
                     format!("it starts at {}, before the end of the {last} at {}", row.start, before.end),
                 );
-            } else if row.start > before.end && !row.discontinuity && !first {
+            } else if row.start > before.end && !row.discontinuity && follows(before, row) {
                 let hole = row.start - before.end;
                 report.fault(&name, format!("a hole of {hole} ticks lies between the {last} and it"));
             }
@@ -219,7 +226,7 @@ fn check_tracks(evidence: &Evidence, report: &mut Report) {
             if let Some((before, at_row)) = ends.insert(&segment.rung, (segment, index)) {
                 let end = before.time.saturating_add(before.duration);
                 let same = before.config == segment.config;
-                let joins = at_row + 1 == index && !row.discontinuity && same;
+                let joins = follows(&evidence.rows[at_row], row) && !row.discontinuity && same;
                 if same && segment.time < end {
                     report.fault(key(), format!("it overlaps the one before, which ends at {end}"));
                 } else if joins && segment.time > end && evidence.rows[at_row].pos.publish == row.pos.publish
@@ -234,11 +241,11 @@ fn check_tracks(evidence: &Evidence, report: &mut Report) {
 /// Every stored chunk is in exactly one row.
 fn check_chunks(evidence: &Evidence, report: &mut Report) {
     let id = &evidence.broadcast;
-    let mut rows: BTreeMap<ChunkPos, u32> = BTreeMap::new();
+    let mut committed: BTreeMap<ChunkPos, u32> = BTreeMap::new();
     for row in &evidence.rows {
-        *rows.entry(row.pos).or_default() += 1;
+        *committed.entry(row.pos).or_default() += 1;
     }
-    for (pos, count) in rows.iter().filter(|(_, count)| **count > 1) {
+    for (pos, count) in committed.iter().filter(|(_, count)| **count > 1) {
         report.fault(names::chunk(id, *pos), format!("it is in {count} rows of the ledger"));
     }
     let last = evidence.rows.iter().map(|row| row.pos).max();
@@ -247,7 +254,7 @@ fn check_chunks(evidence: &Evidence, report: &mut Report) {
             report.notes.push(format!("{}: not a chunk's name", chunk.key));
             continue;
         };
-        if rows.contains_key(&pos) {
+        if committed.contains_key(&pos) {
             continue;
         }
         let newer = last.is_none_or(|last| pos > last);
@@ -269,7 +276,6 @@ fn check_chunks(evidence: &Evidence, report: &mut Report) {
             _ => report.fault(&chunk.key, "it is stored and in no row of the ledger"),
         }
     }
-    // The publisher's numbers have no holes; what the ledger does not have either was never stored, or both are gone.
 }
 
 /// Beyond the last row of its publish, and stored when a later publish already had stored something.

@@ -162,10 +162,10 @@ fn a_deleted_row_is_found_wherever_it_was() {
     }
     let mut e = whole();
     e.rows.remove(1);
-    finds(&e, "ledger row of publish 1 chunk 2", "1 missing between");
+    finds(&e, "ledger row of publish 1 chunk 2", "1 row is missing between");
     let mut e = whole();
     e.rows.remove(3);
-    finds(&e, "ledger row of publish 2 chunk 1", "the 1 before it");
+    finds(&e, "ledger row of publish 2 chunk 1", "1 row is missing before it");
     let mut e = evidence(whole().rows, None);
     e.rows.pop();
     finds(&e, "ledger row of publish 2 chunk 1", "committed and is gone");

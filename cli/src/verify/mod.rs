@@ -103,7 +103,9 @@ fn tell(args: &StackArgs, evidence: &Evidence, report: &Report) -> anyhow::Resul
             "whole{so_far}: {chunks} chunks, {count} segments, {megabytes} MB, each once, in order, as recorded"
         )
     } else {
-        format!("not whole: {} faults in {chunks} chunks and {count} segments{so_far}", report.faults.len())
+        let faults = report.faults.len();
+        let plural = if faults == 1 { "" } else { "s" };
+        format!("not whole: {faults} fault{plural} in {chunks} chunks and {count} segments{so_far}")
     });
     Ok(())
 }
