@@ -1,5 +1,7 @@
 //! The whole edge, over real sockets and TLS, with the `ffmpeg` command as publisher and a bucket and gateway in memory.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // tests may
+
 mod common;
 
 use std::time::Duration;

@@ -190,7 +190,7 @@ impl<B: Backend> Publish<B> {
         self.starting = None;
         match reply? {
             StartReply::Started { availability_start } => {
-                // What earlier publishes have filled is not known here; the encoder trims what overlaps.
+                // What earlier publishes have filled is not told; wall-clock time alone places this one.
                 self.assembler.started(availability_start, None);
                 self.drain().map(|_| ())
             }

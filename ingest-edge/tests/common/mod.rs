@@ -1,5 +1,7 @@
 //! An edge on free ports with a bucket and a gateway in memory, and publishers to send it something.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // tests may
+
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
