@@ -120,7 +120,7 @@ pub struct UpArgs {
     #[arg(long = "live", value_name = "NAME")]
     pub lives: Vec<LiveId>,
     /// Publish a generated picture with a clock and sound until the first real publisher comes
-    #[arg(long)]
+    #[arg(long, overrides_with = "demo")]
     pub demo: bool,
     /// Print one JSON line when ready, then one for each event
     #[arg(long)]
@@ -283,10 +283,17 @@ mod tests {
     }
 
     #[test]
+    fn make_run_may_be_given_what_it_gives_itself() {
+        let Command::Up(up) = parse("gopcast up --demo --demo").unwrap().command else { panic!("not up") };
+        assert!(up.demo);
+    }
+
+    #[test]
     fn wrong_values_are_refused_with_what_is_right() {
         for (line, says) in [
             ("gopcast up --ladder 500p", "2160p, 1440p"),
             ("gopcast up --live Demo", "a-z, 0-9"),
+            ("gopcast live show", "NAME"),
             ("gopcast up --encoders 0", "1..=64"),
             ("gopcast up --http 8080", "address"),
             ("gopcast broadcast verify x", "UUID"),

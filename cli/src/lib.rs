@@ -6,6 +6,7 @@
 pub mod args;
 pub mod broadcast;
 pub mod data_dir;
+pub mod doctor;
 pub mod exit;
 pub mod live;
 mod output;

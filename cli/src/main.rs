@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use cli::{
     args::{Cli, Command},
-    broadcast,
+    broadcast, doctor,
     exit::{self, Exit},
     live, up,
 };
@@ -34,7 +34,8 @@ async fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Up(args) => up::run(args).await,
         Command::Live(command) => live::run(command).await,
         Command::Broadcast(command) => broadcast::run(command).await,
-        Command::Doctor(_) | Command::Guard => Ok(Exit::Done),
+        Command::Doctor(args) => doctor::run(args).await,
+        Command::Guard => Ok(Exit::Done),
     }
 }
 

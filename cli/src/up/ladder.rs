@@ -15,10 +15,18 @@ const MEASURE_MAX: Duration = Duration::from_secs(15);
 
 /// What `encoder-task measure` prints.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Measured {
+pub(crate) struct Measured {
     ladder: Profile,
     #[serde(flatten)]
     details: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Measured {
+    /// The highest ladder that the machine holds live.
+    #[must_use]
+    pub(crate) fn ladder(&self) -> Profile {
+        self.ladder
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -64,7 +72,11 @@ pub(crate) async fn choose(dir: &DataDir, encoder: &Path) -> Profile {
     }
 }
 
-async fn measure(encoder: &Path) -> anyhow::Result<Measured> {
+/// Asks the encoder to measure this machine.
+///
+/// # Errors
+/// When it can't be started, or fails.
+pub(crate) async fn measure(encoder: &Path) -> anyhow::Result<Measured> {
     let mut command = tokio::process::Command::new(encoder);
     command.arg("measure").stdin(Stdio::null()).kill_on_drop(true);
     let output = tokio::time::timeout(MEASURE_MAX, command.output()).await.context("it took too long")?;

@@ -1,0 +1,60 @@
+# make run     set up, build, and run the whole pipeline on this machine; ARGS="…" goes to `gopcast up`
+# make test    set up and run all tests
+# make build   set up and build everything optimised
+#
+# What is printed on the way goes to standard error: `make -s run ARGS=--json` leaves standard output to `gopcast`.
+
+ARGS ?=
+CARGO ?= cargo
+PROFILE_DIR := target/release
+
+player_sources := $(shell find player/src player/static -type f 2>/dev/null) player/build.mjs player/package.json
+export PATH := $(CURDIR)/target/tools/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test check setup setup-tests player clean
+
+help:
+	@sed -n 's/^# //p' Makefile | head -3
+
+setup:
+	@scripts/setup.sh
+
+setup-tests:
+	@scripts/setup.sh --tests
+
+run: build
+	@exec $(PROFILE_DIR)/gopcast up --demo $(ARGS)
+
+build: setup player
+	@$(CARGO) build --release --locked --workspace --bins 1>&2
+
+player: player/dist/index.html
+
+player/node_modules/.package-lock.json: player/package-lock.json player/package.json | setup
+	@cd player && npm ci --no-audit --no-fund 1>&2
+	@touch $@
+
+player/dist/index.html: player/node_modules/.package-lock.json $(player_sources)
+	@cd player && npm run build 1>&2
+	@touch $@
+
+tests/browser/node_modules/.package-lock.json: tests/browser/package-lock.json tests/browser/package.json | setup-tests
+	@cd tests/browser && npm ci --no-audit --no-fund 1>&2
+	@touch $@
+
+# The tests last, so that their summary is what one reads.
+test: check
+	@scripts/tests.sh
+
+# All but the tests themselves.
+check: setup-tests player tests/browser/node_modules/.package-lock.json
+	@$(CARGO) fmt --all --check
+	@$(CARGO) deny --log-level error check bans licenses sources
+	@$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	@cd player && npm test
+	@$(CARGO) build --locked --workspace --bins
+
+clean:
+	@$(CARGO) clean
+	@rm -rf player/dist player/node_modules tests/browser/node_modules
