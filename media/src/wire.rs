@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     id::{BroadcastId, ChunkPos, Epoch, KeyHash, LiveId, PublishNo},
-    time::WallTime,
+    time::{Ticks, WallTime},
     verdict::Verdict,
 };
 
@@ -80,6 +80,9 @@ pub enum StartReply {
     Started {
         /// When presentation time 0 reached an edge.
         availability_start: WallTime,
+        /// Where the broadcast's committed timeline ends, in 1/90 000 s of presentation time: the publish must not begin before it.
+        #[serde(default)]
+        resume_at: Option<Ticks>,
     },
     /// The publish must stop.
     Stop(Verdict),
@@ -250,8 +253,12 @@ mod tests {
         assert_eq!(serde_json::to_string(&event).unwrap(), text);
         assert_eq!(serde_json::from_str::<GatewayRequest>(text).unwrap(), event);
         assert_eq!(
-            serde_json::to_string(&StartReply::Started { availability_start: WallTime(5) }).unwrap(),
-            r#"{"outcome":"started","availability_start":5}"#
+            serde_json::to_string(&StartReply::Started {
+                availability_start: WallTime(5),
+                resume_at: Some(7)
+            })
+            .unwrap(),
+            r#"{"outcome":"started","availability_start":5,"resume_at":7}"#
         );
     }
 

@@ -520,6 +520,12 @@ async fn commit(
             return Outcome::Committed(pos, Box::new(None), Err(error));
         }
     }
+    if let Some(cursor) = binding.cursor.filter(|cursor| product.start < cursor.end) {
+        // Only a ghost's last GOP, stored while its successor was already on air, can reach into the successor's time.
+        tracing::error!(broadcast = %id, publish = pos.publish.get(), seq = pos.seq.0, start = product.start, taken_until = cursor.end,
+            "chunk lost: its place on the timeline is taken");
+        return Outcome::Committed(pos, Box::new(None), Err(TableError::Conflict("place taken")));
+    }
     let row = Row {
         pos,
         epoch: binding.epoch,

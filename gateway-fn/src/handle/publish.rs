@@ -19,12 +19,18 @@ impl Gateway {
             let broadcast = self.table.broadcast(&request.broadcast).await?;
             match start(broadcast.as_ref(), request.publish) {
                 StartDecision::Started(availability_start) => {
-                    return Ok(StartReply::Started { availability_start });
+                    let binding = self.table.binding(&request.broadcast).await?;
+                    let resume_at = binding.and_then(|binding| binding.cursor).map(|cursor| cursor.end);
+                    return Ok(StartReply::Started { availability_start, resume_at });
                 }
                 StartDecision::Stop(verdict) => return Ok(StartReply::Stop(verdict)),
                 StartDecision::Fix => {
                     match self.table.fix_availability_start(&request.broadcast, request.first_frame).await {
-                        Ok(()) => return Ok(StartReply::Started { availability_start: request.first_frame }),
+                        Ok(()) => {
+                            // Nothing is stored before this is fixed.
+                            let availability_start = request.first_frame;
+                            return Ok(StartReply::Started { availability_start, resume_at: None });
+                        }
                         Err(error) => tries.after(error).await?,
                     }
                 }

@@ -85,7 +85,8 @@ async fn the_first_start_fixes_the_availability_start() {
     let _encoder = stack.encoder("one").await;
     let gateway = stack.gateway();
     let first = on_air(&gateway, "demo", "connection-1").await;
-    let started = |at| Reply::Start(StartReply::Started { availability_start: WallTime(at) });
+    let started =
+        |at| Reply::Start(StartReply::Started { availability_start: WallTime(at), resume_at: None });
     assert_eq!(send(&gateway, start(&first, 1_000)).await, started(1_000));
     assert_eq!(send(&gateway, start(&first, 2_000)).await, started(1_000));
 

@@ -189,9 +189,9 @@ impl<B: Backend> Publish<B> {
     fn started(&mut self, reply: Result<StartReply, Verdict>) -> Result<(), Verdict> {
         self.starting = None;
         match reply? {
-            StartReply::Started { availability_start } => {
+            StartReply::Started { availability_start, resume_at } => {
                 // What earlier publishes have filled is not told; wall-clock time alone places this one.
-                self.assembler.started(availability_start, None);
+                self.assembler.started(availability_start, resume_at);
                 self.drain().map(|_| ())
             }
             StartReply::Stop(verdict) => Err(verdict),

@@ -92,7 +92,7 @@ impl Backend for Memory {
             }
             GatewayRequest::Start(start) => {
                 let availability_start = *state.availability_start.get_or_insert(start.first_frame);
-                reply(StartReply::Started { availability_start })
+                reply(StartReply::Started { availability_start, resume_at: None })
             }
             GatewayRequest::Chunk(chunk) => {
                 assert!(state.stored.contains_key(&names::chunk(&chunk.broadcast, chunk.pos)));
