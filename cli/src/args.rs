@@ -25,36 +25,44 @@ Examples:
   gopcast broadcast verify BROADCAST    prove that nothing of a show is lost
   gopcast doctor                        what is missing on this machine
 
-Every command but `up` and `doctor` talks to the stack that `gopcast up` started in the same directory
-(or with the same --data DIR). With --json each prints one JSON document for scripts.
+Every command but `up` and `doctor` talks to the stack that `gopcast up` started in the same
+directory (or with the same --data DIR). With --json each prints one JSON document for scripts.
 
-Exit codes: 0 done; 1 failed, or faults were found; 2 wrong usage, or `verify` could not tell; 3 no stack is running.";
+Exit codes: 0 done; 1 failed, or faults were found; 2 wrong usage, or `verify` could not tell;
+3 no stack is running.";
 
 const UP_EXAMPLES: &str = "\
 Examples:
   gopcast up --demo
-  gopcast up --rtmps 0.0.0.0:1943 --http 0.0.0.0:8080     reachable from other machines
-  gopcast up --data /tmp/b --rtmps 127.0.0.1:0 --http 127.0.0.1:0 --json
-                                                         a second stack, ports chosen freely, for a script
+  gopcast up --rtmps 0.0.0.0:1943 --http 0.0.0.0:8080    reachable from other machines
+  gopcast up --data b --rtmps 127.0.0.1:0 --http 127.0.0.1:0 --json
+                                                         a second one, on free ports, for a script
 
 Publish with ffmpeg:
   ffmpeg -re -i show.mp4 -c:v libx264 -g 60 -c:a aac -f flv rtmps://127.0.0.1:1943/live/STREAM_KEY
 
-Ctrl-C stops in order: the edge first, then the encoders, the gateway and the embedded AWS. A second Ctrl-C stops at once.
+Ctrl-C stops in order: the edge first; what is on air is ended and stays as a replay; then the
+encoders, the gateway and the embedded AWS. A second Ctrl-C stops at once.
 With --json the first line says where everything is; every further line is an event.
+The embedded AWS answers the `aws` command with --endpoint-url; key `test`, secret `test`.
 
-Exit codes: 0 stopped as asked; 1 could not start; 2 wrong usage; 130 stopped at once by a second Ctrl-C.";
+Environment: GOPCAST_LOG is the log filter (`debug`, `info,encoder_task=debug`), GOPCAST_BIN_DIR
+where the services' programs are, GOPCAST_PLAYER_DIR where the built web pages are.
+
+Exit codes: 0 stopped as asked; 1 could not start; 2 wrong usage; 130 stopped by a second Ctrl-C.";
 
 const VERIFY_HELP: &str = "\
 Reads the ledger, the bucket and the manifests, and checks that
-  - the rows of each publish are numbered 0, 1, 2… and follow each other without hole or overlap on the timeline,
+  - the rows of each publish are numbered 0, 1, 2… and follow each other on the timeline without
+    hole or overlap,
   - every stored chunk is in exactly one row,
-  - every segment is there with the recorded size and SHA-256, and so is every initialization segment,
+  - every segment and initialization segment is there with the recorded size and SHA-256,
   - the manifests name the segments of the ledger, all of them, in order, and no other,
   - epochs never fall.
 Stored chunks expire after a while; those that are gone are only mentioned.
 
-Exit codes: 0 whole; 1 not whole, one line for each fault; 2 could not tell (no such broadcast, nothing to ask).";
+Exit codes: 0 whole; 1 not whole, one line for each fault; 2 could not tell (no such broadcast,
+nothing to ask).";
 
 /// gopcast: live broadcasts in over RTMPS, MPEG-DASH and replays out. Run the whole pipeline on this machine with `gopcast up`.
 #[derive(Debug, Parser)]

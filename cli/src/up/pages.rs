@@ -22,7 +22,8 @@ pub(crate) fn find(programs: &Path) -> Option<PathBuf> {
     let given = std::env::var_os("GOPCAST_PLAYER_DIR").map(PathBuf::from);
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../player/dist");
     let candidates = [given, Some(programs.join("player")), Some(sources)];
-    candidates.into_iter().flatten().find(|dir| dir.join("index.html").is_file())
+    let found = candidates.into_iter().flatten().find(|dir| dir.join("index.html").is_file())?;
+    Some(found.canonicalize().unwrap_or(found))
 }
 
 /// Puts all files of `dir` into the bucket and takes away what an earlier version has left. How many files there are.
