@@ -27,7 +27,7 @@ fn refusals_say_why_and_keep_the_key() -> Result<()> {
         ("a wrong key", format!("{server}/live/{WRONG_KEY}"), "key"),
         ("a near miss", format!("{server}/live/{near_miss}"), "key"),
         ("no key", format!("{server}/live"), "key"),
-        ("a wrong application", format!("{server}/studio/{key}"), "app"),
+        ("a wrong application", format!("{server}/studio/{key}"), "server url"),
     ] {
         let from = stack.now();
         let mut publisher = Publisher::ffmpeg(&source, &url)?;
@@ -63,10 +63,9 @@ fn refusals_say_why_and_keep_the_key() -> Result<()> {
     stack.stop()
 }
 
-/// The lines in which ffmpeg repeats what the server said.
+/// What the server said, as ffmpeg repeats it.
 fn refusal(log: &Lines) -> String {
     let lines = log.all();
-    let said: Vec<_> =
-        lines.iter().filter(|line| line.contains("Server error") || line.contains("rtmp")).collect();
-    said.into_iter().filter(|line| !line.contains("://")).cloned().collect::<Vec<_>>().join("\n")
+    let said = lines.iter().filter_map(|line| line.split_once("Server error: ").map(|(_, said)| said));
+    said.collect::<Vec<_>>().join("\n")
 }
