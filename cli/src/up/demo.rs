@@ -49,12 +49,13 @@ impl Demo {
         Self { live, spec }
     }
 
-    /// Publishes until a real publisher comes or `stop` is cancelled; starts again when ffmpeg ends before.
+    /// Publishes until the live is taken by a real publisher, its show is ended by the operator or `stop` is cancelled; starts again when
+    /// ffmpeg ends before.
     pub(crate) async fn run(
         self,
         logs: PathBuf,
         guard: &Guard,
-        mut real_publishers: watch::Receiver<BTreeSet<LiveId>>,
+        mut taken: watch::Receiver<BTreeSet<LiveId>>,
         stop: CancellationToken,
     ) {
         let log = LogFile::open(logs.join("demo.log"));
@@ -86,7 +87,7 @@ impl Demo {
         let watcher = async {
             tokio::select! {
                 // An error means that the hub is gone, and with it the stack.
-                _ = real_publishers.wait_for(|lives| lives.contains(&live)) => {}
+                _ = taken.wait_for(|lives| lives.contains(&live)) => {}
                 () = stop.cancelled() => {}
             }
             yielded.cancel();

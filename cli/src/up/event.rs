@@ -1,7 +1,6 @@
 //! Events: what the services write to their logs with an `event` field, what the supervisor adds, and how they are told to scripts
 //! (one JSON object a line) and to people. Pure.
 
-use media::id::LiveId;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -13,9 +12,14 @@ pub(crate) const PROCESS_STARTED: &str = "process-started";
 pub(crate) const LISTENING: &str = "listening";
 /// Somebody is on air.
 pub(crate) const PUBLISH_STARTED: &str = "publish-started";
+/// A show is over.
+pub(crate) const BROADCAST_ENDED: &str = "broadcast-ended";
 
 /// What a log line has that says nothing of the event.
 const LOG_FIELDS: [&str; 8] = ["timestamp", "level", "target", "span", "spans", "message", "event", "time"];
+
+/// What people do not look for in a line.
+const FOR_SCRIPTS: [&str; 4] = ["connection", "publish_connection", "key", "manifest"];
 
 /// Something happened.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -69,11 +73,10 @@ impl Event {
         self.fields.get(name)?.as_str()
     }
 
-    /// The live, if a publisher of its own (not a placeholder) went on air.
+    /// Whether the publisher that it tells of is a placeholder.
     #[must_use]
-    pub(crate) fn real_publisher(&self) -> Option<LiveId> {
-        let filler = self.fields.get("filler").and_then(Value::as_bool).unwrap_or(false);
-        (self.event == PUBLISH_STARTED && !filler).then(|| self.text("live")?.parse().ok()).flatten()
+    pub(crate) fn is_placeholder(&self) -> bool {
+        self.fields.get("filler").and_then(Value::as_bool).unwrap_or(false)
     }
 
     /// One JSON line.
@@ -91,9 +94,12 @@ impl Event {
         let first = ["live", "role", "id", "broadcast", "publish"];
         let known = first.iter().filter_map(|name| Some((*name, self.fields.get(*name)?)));
         let others = self.fields.iter().map(|(name, value)| (name.as_str(), value));
-        for (name, value) in known.chain(others.filter(|(name, _)| !first.contains(name))) {
+        let others = others.filter(|(name, _)| !first.contains(name) && !FOR_SCRIPTS.contains(name));
+        for (name, value) in known.chain(others) {
             match value {
                 Value::Null => {}
+                // Nothing was lost, left out or wrong.
+                Value::Number(number) if number.as_u64() == Some(0) && *name != *"code" => {}
                 Value::String(text) => line.push_str(&format!(" {name}={text}")),
                 other => line.push_str(&format!(" {name}={other}")),
             }
@@ -115,11 +121,8 @@ mod tests {
             event.json(),
             r#"{"event":"publish-started","time":"2026-11-22T18:00:01.5Z","connection":"c1","filler":false,"live":"demo","publish":1}"#
         );
-        assert_eq!(event.real_publisher(), Some("demo".parse().unwrap()));
-        assert_eq!(
-            event.human(),
-            "18:00:01  publish-started  live=demo publish=1 connection=c1 filler=false"
-        );
+        assert!(!event.is_placeholder());
+        assert_eq!(event.human(), "18:00:01  publish-started  live=demo publish=1 filler=false");
     }
 
     #[test]
@@ -136,10 +139,8 @@ mod tests {
     }
 
     #[test]
-    fn a_placeholder_is_no_real_publisher() {
-        let event = Event::in_log_line(&LINE.replace("false", "true")).unwrap();
-        assert_eq!(event.real_publisher(), None);
-        assert_eq!(Event::in_log_line(&LINE.replace("started", "ended")).unwrap().real_publisher(), None);
+    fn a_placeholder_says_so() {
+        assert!(Event::in_log_line(&LINE.replace("false", "true")).unwrap().is_placeholder());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! Invariant: nothing here blocks. A reader that does not read loses lines; it never holds up the services' logs.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io::Write,
     sync::{
         Mutex, PoisonError,
@@ -42,7 +42,7 @@ pub(crate) struct Hub {
     out: Mutex<Out>,
     dropped: AtomicU64,
     listening: watch::Sender<Option<Listening>>,
-    on_air: watch::Sender<BTreeSet<LiveId>>,
+    taken: watch::Sender<BTreeSet<LiveId>>,
 }
 
 #[derive(Debug)]
@@ -51,6 +51,8 @@ struct Out {
     done: mpsc::Receiver<()>,
     /// `Some` until the stack is ready.
     early: Option<Vec<Event>>,
+    /// The broadcast that each live's placeholder is on.
+    fillers: BTreeMap<LiveId, String>,
 }
 
 impl Hub {
@@ -74,10 +76,15 @@ impl Hub {
         });
         Self {
             json,
-            out: Mutex::new(Out { lines: Some(lines), done, early: Some(Vec::new()) }),
+            out: Mutex::new(Out {
+                lines: Some(lines),
+                done,
+                early: Some(Vec::new()),
+                fillers: BTreeMap::new(),
+            }),
             dropped: AtomicU64::new(0),
             listening: watch::Sender::new(None),
-            on_air: watch::Sender::new(BTreeSet::new()),
+            taken: watch::Sender::new(BTreeSet::new()),
         }
     }
 
@@ -90,12 +97,8 @@ impl Hub {
             }
             return;
         }
-        if let Some(live) = event.real_publisher() {
-            self.on_air.send_modify(|lives| {
-                lives.insert(live);
-            });
-        }
         let mut out = self.lock();
+        self.note_placeholders(&mut out, &event);
         match &mut out.early {
             Some(early) if early.len() < EARLY_MAX => early.push(event),
             Some(_) => self.count_dropped(),
@@ -118,10 +121,10 @@ impl Hub {
         self.listening.subscribe()
     }
 
-    /// The lives that a real publisher has been on, since the start.
+    /// The lives that have no more use for a placeholder: a real publisher has been on, or the operator has ended the placeholder's show.
     #[must_use]
-    pub(crate) fn real_publishers(&self) -> watch::Receiver<BTreeSet<LiveId>> {
-        self.on_air.subscribe()
+    pub(crate) fn taken(&self) -> watch::Receiver<BTreeSet<LiveId>> {
+        self.taken.subscribe()
     }
 
     /// Whether the output is for scripts.
@@ -138,6 +141,27 @@ impl Hub {
         let dropped = self.dropped.load(Ordering::Relaxed);
         if dropped > 0 {
             tracing::warn!(dropped, "output was not read, lines were dropped");
+        }
+    }
+
+    fn note_placeholders(&self, out: &mut Out, event: &Event) {
+        let Some(live) = event.text("live").and_then(|live| live.parse::<LiveId>().ok()) else { return };
+        let broadcast = event.text("broadcast");
+        let taken = match event.event.as_str() {
+            event::PUBLISH_STARTED if event.is_placeholder() => {
+                out.fillers.extend(broadcast.map(|broadcast| (live.clone(), broadcast.to_owned())));
+                false
+            }
+            event::PUBLISH_STARTED => true,
+            event::BROADCAST_ENDED => {
+                broadcast.is_some() && out.fillers.get(&live).map(String::as_str) == broadcast
+            }
+            _ => false,
+        };
+        if taken {
+            self.taken.send_modify(|lives| {
+                lives.insert(live);
+            });
         }
     }
 
@@ -204,7 +228,21 @@ mod tests {
         assert_eq!(names[1..], ["rebound", "publish-started"]);
         let listening = Listening { rtmps: "127.0.0.1:5".to_owned(), rtmp: None };
         assert_eq!(*hub.listening().borrow(), Some(listening));
-        assert_eq!(hub.real_publishers().borrow().len(), 1);
+        assert_eq!(hub.taken().borrow().len(), 1);
+    }
+
+    #[test]
+    fn a_placeholder_goes_when_its_show_is_ended_and_not_when_an_older_one_is() {
+        let hub = Hub::to(true, Shared::default());
+        let about = |name: &str, broadcast: &str, filler: bool| {
+            let fields = [("live", json!("a")), ("broadcast", json!(broadcast)), ("filler", json!(filler))];
+            Event::new(name, "t".to_owned(), fields)
+        };
+        hub.event(about(event::PUBLISH_STARTED, "b2", true));
+        hub.event(about(event::BROADCAST_ENDED, "b1", false));
+        assert!(hub.taken().borrow().is_empty());
+        hub.event(about(event::BROADCAST_ENDED, "b2", false));
+        assert_eq!(hub.taken().borrow().len(), 1);
     }
 
     struct Stuck(mpsc::Receiver<()>);

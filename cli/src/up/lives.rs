@@ -6,12 +6,13 @@ use anyhow::Context as _;
 use media::{
     id::{BroadcastId, LiveId, StreamKey},
     ladder::Profile,
+    time::WallTime,
     wire::{End, EndReply, GatewayRequest},
 };
 use service::{
     backoff::Backoff,
     clock, index,
-    table::{Live, State, TableError},
+    table::{Broadcast, Live, State, TableError},
 };
 
 use super::panel::LiveReady;
@@ -179,6 +180,39 @@ pub(crate) async fn end_all(clients: &Clients) -> anyhow::Result<usize> {
         wait_ended(clients, broadcast).await?;
     }
     Ok(ending.len())
+}
+
+/// Finishes the shows that a stack which crashed has left on air, once their publishers have had their reconnect window to return in.
+///
+/// # Errors
+/// When something can't be reached.
+pub(crate) async fn finish_abandoned(clients: &Clients) -> anyhow::Result<()> {
+    let mut left = Vec::new();
+    for live in clients.table.lives().await? {
+        let Some(current) = live.current else { continue };
+        let Some(broadcast) = clients.table.broadcast(&current).await? else { continue };
+        if broadcast.state != State::Ended {
+            let last = last_activity(clients, &broadcast).await?;
+            left.push((last.plus_micros(i64::from(broadcast.window_seconds) * 1_000_000), last, broadcast));
+        }
+    }
+    left.sort_by_key(|(due, ..)| *due);
+    for (due, last, broadcast) in left {
+        let wait = u64::try_from(due.micros_since(clock::now())).unwrap_or(0);
+        tokio::time::sleep(Duration::from_micros(wait)).await;
+        let now = clients.table.broadcast(&broadcast.broadcast).await?;
+        // What goes on, whether its publisher has returned or it only began while we looked, is in good hands.
+        let still = now.is_some_and(|now| now.state != State::Ended && now.publish == broadcast.publish);
+        if still && last_activity(clients, &broadcast).await? == last {
+            ask_to_end(clients, &broadcast.live).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn last_activity(clients: &Clients, broadcast: &Broadcast) -> Result<WallTime, TableError> {
+    let row = clients.table.last_row(&broadcast.broadcast).await?;
+    Ok(row.map_or(broadcast.opened, |row| row.committed))
 }
 
 /// Whether an error says that the row is there already.

@@ -55,7 +55,8 @@ struct Parts {
     edge: Group,
     encoders: Group,
     gateway: Group,
-    demo: (CancellationToken, TaskTracker),
+    /// The demo, and what is finished after a crash.
+    background: (CancellationToken, TaskTracker),
     progress: Progress,
 }
 
@@ -92,7 +93,7 @@ pub async fn run(args: UpArgs) -> anyhow::Result<Exit> {
         edge: Group::default(),
         encoders: Group::default(),
         gateway,
-        demo: (CancellationToken::new(), TaskTracker::new()),
+        background: (CancellationToken::new(), TaskTracker::new()),
         progress,
     };
 
@@ -160,9 +161,9 @@ async fn take_down(parts: &Parts, running: Option<Running>, aws: Option<LocalAws
     if running.is_some() {
         parts.progress.step("stopping (Ctrl-C again stops at once)");
     }
-    parts.demo.0.cancel();
-    parts.demo.1.close();
-    parts.demo.1.wait().await;
+    parts.background.0.cancel();
+    parts.background.1.close();
+    parts.background.1.wait().await;
     parts.edge.drain().await;
     if let Some(running) = &running {
         match tokio::time::timeout(END_GRACE, lives::end_all(&running.clients)).await {

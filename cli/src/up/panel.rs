@@ -70,7 +70,7 @@ pub(crate) struct About<'a> {
 pub(crate) fn human(stack: &Stack, lives: &[LiveReady], about: &About<'_>) -> String {
     let mut out = String::from("\n  gopcast is ready\n");
     let mut row = |name: &str, value: &str| {
-        let _ = writeln!(out, "    {name:<12} {value}");
+        let _ = writeln!(out, "{}", format!("    {name:<12} {value}").trim_end());
     };
     for live in lives {
         let demo = if about.demo == Some(&live.live) { "   (test picture on air)" } else { "" };
@@ -81,6 +81,9 @@ pub(crate) fn human(stack: &Stack, lives: &[LiveReady], about: &About<'_>) -> St
         }
         row("manifest", &live.mpd);
         row("server", &stack.rtmps);
+        if let Some(rtmp) = &stack.rtmp {
+            row("", &format!("{rtmp}   (without TLS)"));
+        }
         let rotate = format!("(not known here; `gopcast live rotate-key {}` makes a new one)", live.live);
         row("stream key", live.key.as_deref().unwrap_or(&rotate));
     }

@@ -237,10 +237,21 @@ async fn announce(parts: &Parts, args: &UpArgs, clients: &Clients, stack: &mut S
         panel::human(stack, &lives, &panel::About { data: parts.dir.root(), demo, pages })
     };
     parts.hub.ready(text);
+    let (left, stop) = (clients.clone(), parts.background.0.clone());
+    parts.background.1.spawn(async move {
+        tokio::select! {
+            finished = lives::finish_abandoned(&left) => {
+                if let Err(error) = finished {
+                    tracing::warn!(error = format!("{error:#}"), "a show that was left on air is not finished");
+                }
+            }
+            () = stop.cancelled() => {}
+        }
+    });
     if let Some(demo) = demo {
         let (logs, guard) = (parts.dir.file("log"), Arc::clone(&parts.guard));
-        let (publishers, stop) = (parts.hub.real_publishers(), parts.demo.0.clone());
-        parts.demo.1.spawn(async move { demo.run(logs, &guard, publishers, stop).await });
+        let (taken, stop) = (parts.hub.taken(), parts.background.0.clone());
+        parts.background.1.spawn(async move { demo.run(logs, &guard, taken, stop).await });
     }
     Ok(())
 }
