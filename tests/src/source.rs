@@ -126,6 +126,23 @@ impl Source {
         Ok(Self { format, file })
     }
 
+    /// The same pictures and sound as an MP4 file: the kept one, or one made now.
+    ///
+    /// # Errors
+    /// When FFmpeg fails.
+    pub fn mp4(&self) -> Result<PathBuf> {
+        let file = self.file.with_extension("mp4");
+        if !file.exists() {
+            let work = tempfile::tempdir_in(folder()?)?;
+            let made = work.path().join("made.mp4");
+            let mut command = Command::new("ffmpeg");
+            command.args(["-hide_banner", "-nostdin", "-v", "error", "-i"]).arg(&self.file);
+            run("ffmpeg", command.args(["-c", "copy"]).arg(&made))?;
+            fs::rename(made, &file)?;
+        }
+        Ok(file)
+    }
+
     /// SHA-256 of each AAC frame, in order.
     ///
     /// # Errors
@@ -175,15 +192,6 @@ fn draw_all(format: &Format, mut to: impl Write) -> Result<()> {
     }
     to.flush()?;
     Ok(())
-}
-
-/// The version that an ffmpeg reports of itself.
-///
-/// # Errors
-/// When it can't be run.
-pub fn ffmpeg_version() -> Result<String> {
-    let out = run("ffmpeg", Command::new("ffmpeg").arg("-version"))?;
-    Ok(String::from_utf8_lossy(&out).lines().next().unwrap_or_default().to_owned())
 }
 
 #[cfg(test)]
