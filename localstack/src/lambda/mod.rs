@@ -135,6 +135,7 @@ impl Lambda {
         if tokio::time::timeout(KILL_GRACE, self.state.all_ended()).await.is_err() {
             tracing::warn!("function processes were not reported as ended in time");
         }
+        self.state.end_polls();
         self.invoke.shutdown().await;
         self.runtime.shutdown().await;
         if let Err(error) = self.timer.await {

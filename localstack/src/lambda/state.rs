@@ -291,15 +291,20 @@ impl State {
         }
     }
 
-    /// Refuses further invocations, fails those in hand, ends all polls and has every process killed.
+    /// Refuses further invocations, fails those in hand and has every process killed. Polls are left open: a runtime takes any answer
+    /// for an invocation, and would die of this one with an error in its log before it is killed.
     pub(super) fn stop(&self) {
         let mut inner = self.lock();
         inner.stopped = true;
-        inner.polls.clear();
         inner.pending.clear();
         for (_, stop) in inner.workers.drain() {
             stop.cancel();
         }
+    }
+
+    /// Ends the polls of processes that were not killed.
+    pub(super) fn end_polls(&self) {
+        self.lock().polls.clear();
     }
 
     /// Returns when every process has ended.
