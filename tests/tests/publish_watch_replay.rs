@@ -13,7 +13,7 @@ use tests::{
     presentation::Presentation,
     publisher::Publisher,
     source::{Format, Source},
-    stack::{Options, Stack},
+    stack::{Options, Stack, binaries},
 };
 
 /// The show: long enough for two players one after the other, each with a start-up on a busy machine.
@@ -123,8 +123,10 @@ fn read_by_ffmpeg(url: &str, pictures: u64) -> Result<()> {
 
 /// gopcast's own pages, in a browser.
 fn pages(stack: &Stack, watch: &str, what: &str) -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let seen = browser::visit(&stack.ready.http, &["/".to_owned(), watch.to_owned()], 5, folder.path())?;
+    // Kept beside the binaries: a test sees that there is a picture, people see whether it is a good one.
+    let folder = binaries()?.join("e2e-screenshots").join(what);
+    std::fs::create_dir_all(&folder)?;
+    let seen = browser::visit(&stack.ready.http, &["/".to_owned(), watch.to_owned()], 5, &folder)?;
     anyhow::ensure!(seen.errors.is_empty(), "{what} pages: {:#?}", seen.errors);
     anyhow::ensure!(seen.foreign.is_empty(), "{what} pages ask other hosts: {:#?}", seen.foreign);
     let front = seen.pages.first().context("no front page")?;
