@@ -68,11 +68,9 @@ impl Kind {
     pub const AUDIO_SEGMENT: Self =
         Self { content_type: "audio/mp4", cache_control: "public, max-age=31536000, immutable" };
     /// A manifest. It changes with every GOP, so it is kept for a second and never served stale: `docs/decisions/0007`.
-    pub const MANIFEST: Self =
-        Self { content_type: "application/dash+xml", cache_control: "max-age=1" };
+    pub const MANIFEST: Self = Self { content_type: "application/dash+xml", cache_control: "max-age=1" };
     /// A page's data.
-    pub const INDEX: Self =
-        Self { content_type: "application/json", cache_control: "max-age=1" };
+    pub const INDEX: Self = Self { content_type: "application/json", cache_control: "max-age=1" };
 }
 
 /// The condition of a write.
