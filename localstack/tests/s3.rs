@@ -251,6 +251,18 @@ async fn listings_page_and_deletes_delete() {
 }
 
 #[tokio::test]
+async fn a_placeholder_key_pair_is_taken() {
+    let (_dir, stack) = start().await;
+    let pair = aws_sdk_s3::config::Credentials::new("placeholder", "placeholder", None, None, "test");
+    let config = common::s3(&stack).config().to_builder().credentials_provider(pair).build();
+    let client = aws_sdk_s3::Client::from_conf(config);
+    client.put_object().bucket(BUCKET).key("live/x").body(vec![1].into()).send().await.unwrap();
+    let read = client.get_object().bucket(BUCKET).key("live/x").send().await.unwrap();
+    assert_eq!(read.body.collect().await.unwrap().into_bytes().as_ref(), [1]);
+    stack.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_wrong_secret_is_refused() {
     let (_dir, stack) = start().await;
     let client = common::s3(&stack);

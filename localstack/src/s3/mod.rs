@@ -6,6 +6,7 @@
 mod api;
 mod body;
 mod convert;
+mod keys;
 mod list;
 mod names;
 mod object;
@@ -13,7 +14,6 @@ mod store;
 
 use std::sync::Arc;
 
-use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 
 pub use object::Damage;
@@ -22,7 +22,7 @@ pub use store::{Store, StoreError};
 
 use crate::clock::SharedClock;
 
-/// The S3 protocol over `store`, for requests signed with this key pair.
+/// The S3 protocol over `store`, for requests signed with this key pair or a placeholder's: see `keys`.
 pub(crate) fn service(
     store: Arc<Store>,
     clock: SharedClock,
@@ -30,7 +30,7 @@ pub(crate) fn service(
     secret_key: &str,
 ) -> S3Service {
     let mut builder = S3ServiceBuilder::new(api::Api::new(store, clock));
-    builder.set_auth(SimpleAuth::from_single(access_key, secret_key));
+    builder.set_auth(keys::Keys::new(access_key, secret_key));
     builder.build()
 }
 
