@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use aws_sdk_dynamodb::types::{Delete, Put, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
 use media::{
     id::{BroadcastId, ChunkPos, ChunkSeq, EncoderId, Epoch, LiveId, PublishNo},
     ladder::Profile,
@@ -144,8 +144,8 @@ impl Table {
             .item("live", s(new.live.as_str()))
             .item("state", s(new.state.as_str()))
             .item("publish", n(new.publish.get()))
-            .item("connection", s(&new.connection))
-            .item("filler", aws_sdk_dynamodb::types::AttributeValue::Bool(new.filler))
+            .item("publish_connection", s(&new.connection))
+            .item("filler", AttributeValue::Bool(new.filler))
             .item("profile", s(new.profile.name()))
             .item("window", n(new.window_seconds))
             .item("opened", n(new.opened.0))
@@ -182,6 +182,30 @@ impl Table {
         self.transact("create broadcast", rows).await
     }
 
+    /// Changes the broadcast's own row under a condition. `#state` stands for the attribute of that name.
+    async fn update_meta(
+        &self,
+        operation: &'static str,
+        broadcast: &BroadcastId,
+        change: &str,
+        condition: &str,
+        values: impl IntoIterator<Item = (&str, AttributeValue)>,
+    ) -> Result<(), TableError> {
+        let mut call = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .key(PK, s(broadcast_pk(broadcast)))
+            .key(SK, s("META"))
+            .update_expression(change)
+            .condition_expression(condition)
+            .expression_attribute_names("#state", "state");
+        for (name, value) in values {
+            call = call.expression_attribute_values(name, value);
+        }
+        call.send().await.map(|_| ()).map_err(|error| fail(operation, &error))
+    }
+
     /// Gives a broadcast its next publish.
     ///
     /// # Errors
@@ -193,23 +217,22 @@ impl Table {
         filler: bool,
     ) -> Result<PublishNo, TableError> {
         let next = seen.publish.next();
-        self.client
-            .update_item()
-            .table_name(&self.name)
-            .key(PK, s(broadcast_pk(&seen.broadcast)))
-            .key(SK, s("META"))
-            .update_expression("SET publish = :next, #connection = :connection, filler = :filler")
-            .condition_expression("publish = :seen AND #state = :live")
-            .expression_attribute_names("#state", "state")
-            .expression_attribute_names("#connection", "connection")
-            .expression_attribute_values(":next", n(next.get()))
-            .expression_attribute_values(":seen", n(seen.publish.get()))
-            .expression_attribute_values(":connection", s(connection))
-            .expression_attribute_values(":filler", aws_sdk_dynamodb::types::AttributeValue::Bool(filler))
-            .expression_attribute_values(":live", s(State::Live.as_str()))
-            .send()
-            .await
-            .map_err(|error| fail("next publish", &error))?;
+        let values = [
+            (":next", n(next.get())),
+            (":seen", n(seen.publish.get())),
+            (":connection", s(connection)),
+            (":filler", AttributeValue::Bool(filler)),
+            (":live", s(State::Live.as_str())),
+        ];
+        let change = "SET publish = :next, publish_connection = :connection, filler = :filler";
+        self.update_meta(
+            "next publish",
+            &seen.broadcast,
+            change,
+            "publish = :seen AND #state = :live",
+            values,
+        )
+        .await?;
         Ok(next)
     }
 
@@ -222,22 +245,11 @@ impl Table {
         broadcast: &BroadcastId,
         at: WallTime,
     ) -> Result<(), TableError> {
-        self.client
-            .update_item()
-            .table_name(&self.name)
-            .key(PK, s(broadcast_pk(broadcast)))
-            .key(SK, s("META"))
-            .update_expression("SET availability_start = :at")
-            .condition_expression(
-                "attribute_exists(pk) AND attribute_not_exists(availability_start) AND #state = :live",
-            )
-            .expression_attribute_names("#state", "state")
-            .expression_attribute_values(":at", n(at.0))
-            .expression_attribute_values(":live", s(State::Live.as_str()))
-            .send()
+        let condition =
+            "attribute_exists(pk) AND attribute_not_exists(availability_start) AND #state = :live";
+        let values = [(":at", n(at.0)), (":live", s(State::Live.as_str()))];
+        self.update_meta("availability start", broadcast, "SET availability_start = :at", condition, values)
             .await
-            .map(|_| ())
-            .map_err(|error| fail("availability start", &error))
     }
 
     /// Notes how a publish ended.
@@ -250,23 +262,15 @@ impl Table {
             CloseReason::Lost => "lost",
             CloseReason::Stopped => "stopped",
         };
-        self.client
-            .update_item()
-            .table_name(&self.name)
-            .key(PK, s(broadcast_pk(broadcast)))
-            .key(SK, s("META"))
-            .update_expression("SET closed_publish = :publish, closed_chunks = :chunks, closed_reason = :reason, closed_at = :at")
-            .condition_expression("publish = :publish AND #state <> :ended")
-            .expression_attribute_names("#state", "state")
-            .expression_attribute_values(":publish", n(closed.publish.get()))
-            .expression_attribute_values(":chunks", n(closed.chunks))
-            .expression_attribute_values(":reason", s(reason))
-            .expression_attribute_values(":at", n(closed.at.0))
-            .expression_attribute_values(":ended", s(State::Ended.as_str()))
-            .send()
-            .await
-            .map(|_| ())
-            .map_err(|error| fail("close", &error))
+        let change = "SET closed_publish = :publish, closed_chunks = :chunks, closed_reason = :reason, closed_at = :at";
+        let values = [
+            (":publish", n(closed.publish.get())),
+            (":chunks", n(closed.chunks)),
+            (":reason", s(reason)),
+            (":at", n(closed.at.0)),
+            (":ended", s(State::Ended.as_str())),
+        ];
+        self.update_meta("close", broadcast, change, "publish = :publish AND #state <> :ended", values).await
     }
 
     /// From live to ending: no publish is taken from here on.
@@ -274,20 +278,8 @@ impl Table {
     /// # Errors
     /// [`TableError::Conflict`] if it is not live.
     pub async fn begin_ending(&self, broadcast: &BroadcastId) -> Result<(), TableError> {
-        self.client
-            .update_item()
-            .table_name(&self.name)
-            .key(PK, s(broadcast_pk(broadcast)))
-            .key(SK, s("META"))
-            .update_expression("SET #state = :ending")
-            .condition_expression("#state = :live")
-            .expression_attribute_names("#state", "state")
-            .expression_attribute_values(":ending", s(State::Ending.as_str()))
-            .expression_attribute_values(":live", s(State::Live.as_str()))
-            .send()
-            .await
-            .map(|_| ())
-            .map_err(|error| fail("begin ending", &error))
+        let values = [(":ending", s(State::Ending.as_str())), (":live", s(State::Live.as_str()))];
+        self.update_meta("begin ending", broadcast, "SET #state = :ending", "#state = :live", values).await
     }
 
     /// From live to ending, if `publish` still is the latest: its window has passed, or its broadcaster has stopped.
@@ -295,21 +287,13 @@ impl Table {
     /// # Errors
     /// [`TableError::Conflict`] if it is not live, or a later publish has come.
     pub async fn expire(&self, broadcast: &BroadcastId, publish: PublishNo) -> Result<(), TableError> {
-        self.client
-            .update_item()
-            .table_name(&self.name)
-            .key(PK, s(broadcast_pk(broadcast)))
-            .key(SK, s("META"))
-            .update_expression("SET #state = :ending")
-            .condition_expression("#state = :live AND publish = :publish")
-            .expression_attribute_names("#state", "state")
-            .expression_attribute_values(":ending", s(State::Ending.as_str()))
-            .expression_attribute_values(":live", s(State::Live.as_str()))
-            .expression_attribute_values(":publish", n(publish.get()))
-            .send()
-            .await
-            .map(|_| ())
-            .map_err(|error| fail("expire", &error))
+        let values = [
+            (":ending", s(State::Ending.as_str())),
+            (":live", s(State::Live.as_str())),
+            (":publish", n(publish.get())),
+        ];
+        let condition = "#state = :live AND publish = :publish";
+        self.update_meta("expire", broadcast, "SET #state = :ending", condition, values).await
     }
 
     /// Moves a broadcast to another encoder: `epoch + 1`, the cursor kept.
@@ -417,7 +401,7 @@ fn read_broadcast(row: &Row) -> Result<Broadcast, TableError> {
         live: row.required("live")?,
         state: row.required("state")?,
         publish: publish("publish")?.ok_or_else(|| row.damaged("publish is missing"))?,
-        connection: row.required("connection")?,
+        connection: row.required("publish_connection")?,
         filler: row.flag("filler"),
         profile: row.required("profile")?,
         window_seconds: row.required("window")?,
