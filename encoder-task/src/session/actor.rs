@@ -134,7 +134,11 @@ pub struct Session {
 enum Outcome {
     Listed(Result<Vec<ChunkPos>, String>),
     Done(ChunkPos, Result<Product, JobError>),
-    Committed(ChunkPos, Box<Option<(Row, Product)>>, Result<Cursor, TableError>),
+    Committed(ChunkPos, Box<(Row, Product)>, Result<Cursor, TableError>),
+    /// The chunk has no place in the ledger; the log says why.
+    Skipped(ChunkPos),
+    /// Nothing of it was committed, and trying again would not help.
+    CommitFailed(TableError),
     Expired(Result<(), TableError>),
     Published(Box<Publisher>, Result<(), PublishError>),
     Finished(Result<(), FinishError>),
@@ -328,6 +332,8 @@ impl Session {
             }
             Outcome::Done(_, Err(error)) => return Err(End::Failed(error.to_string())),
             Outcome::Committed(pos, row, result) => self.committed(pos, *row, result, dirty).await?,
+            Outcome::Skipped(pos) => self.core.handle(now, Input::Committed(pos)),
+            Outcome::CommitFailed(error) => return Err(End::Failed(chain(&error))),
             Outcome::Expired(result) => self.expired(result).await?,
             Outcome::Published(publisher, result) => {
                 *idle = Some(publisher);
@@ -369,14 +375,11 @@ impl Session {
     async fn committed(
         &mut self,
         pos: ChunkPos,
-        row: Option<(Row, Product)>,
+        row: (Row, Product),
         result: Result<Cursor, TableError>,
         dirty: &mut bool,
     ) -> Result<(), End> {
-        let Some((row, product)) = row else {
-            self.core.handle(clock::now(), Input::Committed(pos));
-            return Ok(());
-        };
+        let (row, product) = row;
         match result {
             Ok(cursor) => self.binding.cursor = Some(cursor),
             Err(TableError::Conflict(_)) => {
@@ -508,7 +511,7 @@ async fn commit(
     product: Option<Product>,
 ) -> Outcome {
     let Some(product) = product else {
-        return Outcome::Committed(pos, Box::new(None), Err(TableError::Conflict("unreadable chunk")));
+        return Outcome::Skipped(pos);
     };
     let health = &deps.workshop.health;
     for init in &product.inits {
@@ -517,14 +520,14 @@ async fn commit(
             continue;
         }
         if let Err(error) = health.insist("note init", || deps.table.note_init(id, init)).await {
-            return Outcome::Committed(pos, Box::new(None), Err(error));
+            return Outcome::CommitFailed(error);
         }
     }
     if let Some(cursor) = binding.cursor.filter(|cursor| product.start < cursor.end) {
         // Only a ghost's last GOP, stored while its successor was already on air, can reach into the successor's time.
         tracing::error!(broadcast = %id, publish = pos.publish.get(), seq = pos.seq.0, start = product.start, taken_until = cursor.end,
             "chunk lost: its place on the timeline is taken");
-        return Outcome::Committed(pos, Box::new(None), Err(TableError::Conflict("place taken")));
+        return Outcome::Skipped(pos);
     }
     let row = Row {
         pos,
@@ -538,7 +541,7 @@ async fn commit(
         committed: clock::now(),
     };
     let result = health.insist("commit", || deps.table.commit(id, binding, &row)).await;
-    Outcome::Committed(pos, Box::new(Some((row, product))), result)
+    Outcome::Committed(pos, Box::new((row, product)), result)
 }
 
 async fn write_indexes(deps: &Deps, live: &media::id::LiveId) {
