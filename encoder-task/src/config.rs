@@ -1,6 +1,9 @@
 //! The encoder's settings.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::{
+    net::{AddrParseError, IpAddr, Ipv4Addr, SocketAddr},
+    str::FromStr,
+};
 
 use media::id::EncoderId;
 use service::{
@@ -19,11 +22,31 @@ pub struct Config {
     pub id: EncoderId,
     /// `GOPCAST_HTTP_ADDR`: where notices are taken. Default `0.0.0.0:80`, the private hop's port.
     pub http: SocketAddr,
-    /// `GOPCAST_ADVERTISE_ADDR`: the IP address that the gateway reaches this task at. Default: the address listened on, or the one
+    /// `GOPCAST_ADVERTISE_ADDR`: the address that the gateway reaches this task at. Default: the address listened on, or the one
     /// that the machine's route outwards has.
-    pub advertise: Option<IpAddr>,
+    pub advertise: Option<Advertise>,
     /// `GOPCAST_ENCODER_THREADS`: cores to use. Default: all.
     pub threads: usize,
+}
+
+/// An address to be reached at: `IP`, or `IP:PORT` where a forwarder stands before the task and listens on a port of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Advertise {
+    ip: IpAddr,
+    /// Absent: the port listened on.
+    port: Option<u16>,
+}
+
+impl FromStr for Advertise {
+    type Err = AddrParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Ok(ip) = text.parse() {
+            return Ok(Self { ip, port: None });
+        }
+        let address: SocketAddr = text.parse()?;
+        Ok(Self { ip: address.ip(), port: Some(address.port()) })
+    }
 }
 
 impl Config {
@@ -51,10 +74,9 @@ impl Config {
     /// The address that the gateway is told, given the one listened on.
     #[must_use]
     pub fn advertised(&self, listening: SocketAddr) -> SocketAddr {
-        let ip = self
-            .advertise
-            .unwrap_or_else(|| if listening.ip().is_unspecified() { outward() } else { listening.ip() });
-        SocketAddr::new(ip, listening.port())
+        let ip = || if listening.ip().is_unspecified() { outward() } else { listening.ip() };
+        let told = self.advertise.unwrap_or_else(|| Advertise { ip: ip(), port: None });
+        SocketAddr::new(told.ip, told.port.unwrap_or(listening.port()))
     }
 }
 
@@ -97,6 +119,24 @@ mod tests {
             "GOPCAST_HOP_SECRET",
         ] {
             assert!(error.contains(name), "{name} in {error}");
+        }
+    }
+
+    #[test]
+    fn the_gateway_is_told_where_to_reach_the_task() {
+        let listening: SocketAddr = "127.0.0.1:8081".parse().unwrap();
+        for (told, reached) in
+            [("10.0.0.7", "10.0.0.7:8081"), ("10.0.0.7:80", "10.0.0.7:80"), ("", "127.0.0.1:8081")]
+        {
+            let secret = "0123456789abcdef0123456789abcdef";
+            let vars = [
+                ("GOPCAST_ADVERTISE_ADDR", told),
+                ("GOPCAST_BUCKET", "b"),
+                ("GOPCAST_TABLE", "t"),
+                ("GOPCAST_HOP_SECRET", secret),
+            ];
+            let env = Env::from_vars(vars.map(|(k, v)| (k.to_owned(), v.to_owned())));
+            assert_eq!(Config::read(env).unwrap().advertised(listening).to_string(), reached);
         }
     }
 
