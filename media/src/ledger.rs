@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    id::{ChunkPos, Epoch},
+    id::{ChunkPos, Epoch, PublishNo},
     time::{FrameRate, Ticks, WallTime},
     verdict::Verdict,
 };
@@ -24,6 +24,12 @@ pub struct Row {
     /// The timeline does not go on from the row before.
     #[serde(default)]
     pub discontinuity: bool,
+    /// The live timeline had passed its place when it was committed: only the replay shows it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub late: bool,
+    /// How its media segments are named.
+    #[serde(default, skip_serializing_if = "Naming::is_plain")]
+    pub naming: Naming,
     /// The chunk that it was made from.
     pub source: Object,
     /// One segment per rung, and one for sound. Empty when the chunk could not be transcoded: then `verdict` says why.
@@ -31,6 +37,58 @@ pub struct Row {
     /// Why there are no segments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
+    /// When it was committed, by the encoder's clock.
+    pub committed: WallTime,
+}
+
+/// How media segments are named ([`crate::names::segment`]).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Naming {
+    /// By their time.
+    #[default]
+    Plain,
+    /// By their time and their publish: another chunk's segment had the plain name.
+    Publish(PublishNo),
+    /// By their time, as a fill's: a chunk's segment had the plain name.
+    Fill,
+}
+
+impl Naming {
+    /// Whether it is the plain one.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        *self == Self::Plain
+    }
+}
+
+/// What is shown live in a hole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Shown {
+    /// The last picture, held.
+    Held,
+    /// The operator's slate.
+    Slate,
+}
+
+/// What fills a hole of the live timeline (or a part of one). Committed before its segments are stored, so that its place is its own;
+/// named in a manifest after.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fill {
+    /// The epoch that committed it.
+    pub epoch: Epoch,
+    /// Presentation time of its start in 1/90 000 s: where the live timeline ended.
+    pub start: Ticks,
+    /// Presentation time of its end in 1/90 000 s.
+    pub end: Ticks,
+    /// What is shown.
+    pub shown: Shown,
+    /// How its segments are named.
+    #[serde(default, skip_serializing_if = "Naming::is_plain")]
+    pub naming: Naming,
+    /// One segment per rung, and one of silence.
+    pub segments: Vec<Segment>,
     /// When it was committed, by the encoder's clock.
     pub committed: WallTime,
 }

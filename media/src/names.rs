@@ -5,11 +5,17 @@
 //! vod/{live}/{broadcast}/manifest.mpd                dynamic while live, static once over
 //! vod/{live}/{broadcast}/{rung}/init-{config}.mp4    immutable
 //! vod/{live}/{broadcast}/{rung}/{t}.m4s              immutable; t = media time in ticks of the rung's track
+//! vod/{live}/{broadcast}/{rung}/{t}-p{publish}.m4s   the same, where another chunk's segment has the plain name
+//! vod/{live}/{broadcast}/{rung}/{t}-fill.m4s         the same, of a hole's fill where a chunk's segment has the plain name
 //! live/{live}/manifest.mpd                           the stable URL
 //! live/{live}/index.json  live/index.json            what the pages list
+//! slate/{live}/{sha256}                              private; the image shown while a publisher is away
 //! ```
 
-use crate::id::{BroadcastId, ChunkPos, ChunkSeq, LiveId, PublishNo};
+use crate::{
+    id::{BroadcastId, ChunkPos, ChunkSeq, LiveId, PublishNo},
+    ledger::Naming,
+};
 
 /// The list of lives that the front page shows.
 pub const LIVES_INDEX: &str = "live/index.json";
@@ -61,8 +67,24 @@ pub fn init(live: &LiveId, broadcast: &BroadcastId, rung: &str, config: &str) ->
 
 /// One media segment; `time` is its earliest presentation as media time in ticks of its track.
 #[must_use]
-pub fn segment(live: &LiveId, broadcast: &BroadcastId, rung: &str, time: u64) -> String {
-    format!("vod/{live}/{broadcast}/{rung}/{time}.m4s")
+pub fn segment(live: &LiveId, broadcast: &BroadcastId, rung: &str, time: u64, naming: Naming) -> String {
+    format!("vod/{live}/{broadcast}/{rung}/{time}{}.m4s", suffix(naming))
+}
+
+/// What follows the time in a media segment's name.
+#[must_use]
+pub fn suffix(naming: Naming) -> String {
+    match naming {
+        Naming::Plain => String::new(),
+        Naming::Publish(publish) => format!("-p{}", publish.get()),
+        Naming::Fill => "-fill".to_owned(),
+    }
+}
+
+/// The image of a live's slate; `sha256` of its bytes, in hexadecimal.
+#[must_use]
+pub fn slate(live: &LiveId, sha256: &str) -> String {
+    format!("slate/{live}/{sha256}")
 }
 
 /// The stable manifest of a live: what is on air now, else the last replay.
@@ -91,7 +113,11 @@ mod tests {
         assert_eq!(publish_prefix(&id, pos.publish), format!("ingest/{b}/000002/"));
         assert_eq!(vod_manifest(&live, &id), format!("vod/shoes/{b}/manifest.mpd"));
         assert_eq!(init(&live, &id, "720p", "a1b2c3d4"), format!("vod/shoes/{b}/720p/init-a1b2c3d4.mp4"));
-        assert_eq!(segment(&live, &id, "audio", 48_000), format!("vod/shoes/{b}/audio/48000.m4s"));
+        let named = |naming| segment(&live, &id, "audio", 48_000, naming);
+        assert_eq!(named(Naming::Plain), format!("vod/shoes/{b}/audio/48000.m4s"));
+        assert_eq!(named(Naming::Publish(pos.publish)), format!("vod/shoes/{b}/audio/48000-p2.m4s"));
+        assert_eq!(named(Naming::Fill), format!("vod/shoes/{b}/audio/48000-fill.m4s"));
+        assert_eq!(slate(&live, "ab"), "slate/shoes/ab");
         assert_eq!(live_manifest(&live), "live/shoes/manifest.mpd");
         assert_eq!(live_index(&live), "live/shoes/index.json");
     }

@@ -24,6 +24,10 @@ pub enum GatewayRequest {
     Close(Close),
     /// The operator ends a live's current broadcast. Answered by [`EndReply`].
     End(End),
+    /// An encoder gives a broadcast up: it drains, or has lost its storage. Answered by [`HandoverReply`].
+    Handover(Handover),
+    /// Once a minute: every broadcast that has not ended has an encoder that works on it. Answered by [`SweepReply`].
+    Sweep,
 }
 
 /// A publisher wants to go on air.
@@ -186,6 +190,45 @@ pub enum EndReply {
     },
 }
 
+/// An encoder gives a broadcast up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Handover {
+    /// The live.
+    pub live: LiveId,
+    /// The broadcast.
+    pub broadcast: BroadcastId,
+    /// The epoch under which the encoder has it. A binding that has moved on is left alone.
+    pub epoch: Epoch,
+}
+
+/// Answer to [`Handover`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "kebab-case")]
+pub enum HandoverReply {
+    /// Another encoder has it now.
+    Moved,
+    /// It is over.
+    Over,
+    /// No encoder could take it now; ask again later.
+    Retry {
+        /// Why, for the log.
+        reason: String,
+    },
+}
+
+/// Answer to [`GatewayRequest::Sweep`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SweepReply {
+    /// Broadcasts that have not ended.
+    pub found: u32,
+    /// Those that an encoder works on, as it says itself.
+    pub served: u32,
+    /// Those that turned out to be over.
+    pub over: u32,
+    /// Those that no encoder could take, or that were not reached in time: the next sweep comes to them.
+    pub left: u32,
+}
+
 /// Path on an encoder for [`EncoderRequest`], by POST, signed.
 pub const ENCODER_PATH: &str = "/v1/broadcast";
 
@@ -219,6 +262,8 @@ pub enum EncoderEvent {
     },
     /// The operator ends the broadcast.
     End,
+    /// Nothing new: whoever is bound to the broadcast is to work on it.
+    Check,
 }
 
 /// An encoder's answer.

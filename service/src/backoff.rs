@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::clock::Clock;
+
 /// A schedule of waits.
 #[derive(Debug, Clone, Copy)]
 pub struct Backoff {
@@ -24,9 +26,9 @@ impl Backoff {
         upper.mul_f64(0.5 + 0.5 * random.clamp(0.0, 1.0))
     }
 
-    /// Sleeps for [`Backoff::wait`] with real randomness.
-    pub async fn sleep(&self, attempt: u32) {
-        tokio::time::sleep(self.wait(attempt, rand::random())).await;
+    /// Sleeps for [`Backoff::wait`].
+    pub async fn sleep(&self, attempt: u32, clock: &Clock) {
+        tokio::time::sleep(self.wait(attempt, clock.chance())).await;
     }
 }
 

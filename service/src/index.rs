@@ -14,7 +14,7 @@ use media::{
 
 use crate::{
     bucket::{Bucket, BucketError, Condition, Kind, Put},
-    clock,
+    clock::Clock,
     table::{Broadcast, BroadcastEntry, Live, State, Table, TableError},
 };
 
@@ -43,7 +43,12 @@ pub enum IndexError {
 ///
 /// # Errors
 /// When the table or the bucket could not be reached; call again.
-pub async fn publish_live(table: &Table, bucket: &Bucket, live: &LiveId) -> Result<(), IndexError> {
+pub async fn publish_live(
+    table: &Table,
+    bucket: &Bucket,
+    live: &LiveId,
+    clock: &Clock,
+) -> Result<(), IndexError> {
     let key = names::live_index(live);
     for _ in 0..TRIES {
         let seen = bucket.get(&key).await?.map(|object| object.etag);
@@ -51,7 +56,7 @@ pub async fn publish_live(table: &Table, bucket: &Bucket, live: &LiveId) -> Resu
             bucket.delete(&key).await?;
             return Ok(());
         };
-        let page = live_page(&live, current.as_ref(), &entries, clock::now());
+        let page = live_page(&live, current.as_ref(), &entries, clock.now());
         if swap(bucket, &key, seen.as_deref(), serde_json::to_vec(&page)?).await? {
             return Ok(());
         }
@@ -63,7 +68,7 @@ pub async fn publish_live(table: &Table, bucket: &Bucket, live: &LiveId) -> Resu
 ///
 /// # Errors
 /// When the table or the bucket could not be reached; call again.
-pub async fn publish_lives(table: &Table, bucket: &Bucket) -> Result<(), IndexError> {
+pub async fn publish_lives(table: &Table, bucket: &Bucket, clock: &Clock) -> Result<(), IndexError> {
     for _ in 0..TRIES {
         let seen = bucket.get(names::LIVES_INDEX).await?.map(|object| object.etag);
         let mut lives = Vec::new();
@@ -72,7 +77,7 @@ pub async fn publish_lives(table: &Table, bucket: &Bucket) -> Result<(), IndexEr
             let entries = table.broadcasts_of(&live.live, usize::MAX).await?;
             lives.push(summary(&live, current.as_ref(), &entries));
         }
-        let list = Lives { updated: clock::now().rfc3339(), lives };
+        let list = Lives { updated: clock.now().rfc3339(), lives };
         if swap(bucket, names::LIVES_INDEX, seen.as_deref(), serde_json::to_vec(&list)?).await? {
             return Ok(());
         }
@@ -99,7 +104,7 @@ async fn current(table: &Table, live: &Live) -> Result<Option<Broadcast>, TableE
 
 /// False when somebody else has written meanwhile.
 async fn swap(bucket: &Bucket, key: &str, seen: Option<&str>, body: Vec<u8>) -> Result<bool, BucketError> {
-    let condition = seen.map_or(Condition::Absent, Condition::Matches);
+    let condition = seen.map_or(Condition::Absent, |etag| Condition::Matches(etag.to_owned()));
     Ok(matches!(bucket.put(key, Bytes::from(body), Kind::INDEX, condition, &[]).await?, Put::Stored(_)))
 }
 

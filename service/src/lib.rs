@@ -14,3 +14,6 @@ pub mod index;
 pub mod sign;
 pub mod table;
 pub mod telemetry;
+
+/// A call under way that whoever carries it out may keep.
+pub type BoxFuture<T> = std::pin::Pin<Box<dyn Future<Output = T> + Send>>;

@@ -2,7 +2,6 @@
 
 use std::{fmt, str::FromStr};
 
-use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
 use media::{
     id::{BroadcastId, ChunkPos, ChunkSeq, EncoderId, Epoch, LiveId, PublishNo},
     ladder::Profile,
@@ -12,9 +11,9 @@ use media::{
 };
 
 use super::{
-    Encoder, PK, Row, SK, Table, TableError, fail,
-    lives::{entry_sk, live_pk, put, update},
-    n, s,
+    Encoder, PK, Row, SK, Table, TableError, encoders,
+    lives::{entry_key, live_key},
+    store::{Change, Condition, Key, Value, Write},
 };
 
 /// Where a broadcast stands.
@@ -102,7 +101,40 @@ pub struct Binding {
     pub epoch: Epoch,
     /// What is committed.
     pub cursor: Option<Cursor>,
+    /// Where the live timeline ends, fills included, in 1/90 000 s of presentation time.
+    pub live_end: Option<Ticks>,
+    /// Where the latest publish that has started begins.
+    pub floor: Option<Floor>,
 }
+
+/// Where a publish begins on the timeline. Fixed before its first chunk is stored; no fill and no earlier publish is shown live beyond it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Floor {
+    /// Which publish.
+    pub publish: PublishNo,
+    /// In 1/90 000 s of presentation time.
+    pub at: Ticks,
+}
+
+impl Binding {
+    /// That the floor is as it was seen here.
+    pub(super) fn same_floor(&self) -> Condition {
+        Condition::seen("floor_publish", self.floor.map(|floor| Value::from(floor.publish.get())))
+    }
+    /// That the live timeline ends where it was seen here.
+    pub(super) fn same_end(&self) -> Condition {
+        Condition::seen("live_end", self.live_end.map(Value::from))
+    }
+    /// That the binding is under the epoch that was seen here.
+    pub(super) fn same_epoch(&self) -> Condition {
+        Condition::Is("epoch", Value::from(self.epoch.0))
+    }
+}
+
+/// Partition of every broadcast that has not ended.
+const ON_AIR: &str = "ONAIR";
+/// Most broadcasts on air that one sweep sees.
+const ON_AIR_MAX: usize = 10_000;
 
 pub(super) fn broadcast_pk(broadcast: &BroadcastId) -> String {
     format!("BCAST#{broadcast}")
@@ -136,74 +168,56 @@ impl Table {
         encoder: &Encoder,
     ) -> Result<(), TableError> {
         let id = new.broadcast.as_str();
-        let meta = Put::builder()
-            .table_name(&self.name)
-            .item(PK, s(broadcast_pk(&new.broadcast)))
-            .item(SK, s("META"))
-            .item("broadcast", s(id))
-            .item("live", s(new.live.as_str()))
-            .item("state", s(new.state.as_str()))
-            .item("publish", n(new.publish.get()))
-            .item("publish_connection", s(&new.connection))
-            .item("filler", AttributeValue::Bool(new.filler))
-            .item("profile", s(new.profile.name()))
-            .item("window", n(new.window_seconds))
-            .item("opened", n(new.opened.0))
-            .condition_expression("attribute_not_exists(pk)");
-        let binding = Put::builder()
-            .table_name(&self.name)
-            .item(PK, s(broadcast_pk(&new.broadcast)))
-            .item(SK, s("BINDING"))
-            .item("encoder", s(encoder.id.as_str()))
-            .item("epoch", n(Epoch::FIRST.0))
-            .condition_expression("attribute_not_exists(pk)");
-        let entry = Put::builder()
-            .table_name(&self.name)
-            .item(PK, s(live_pk(&new.live)))
-            .item(SK, s(entry_sk(&new.broadcast)))
-            .item("broadcast", s(id))
-            .item("state", s(new.state.as_str()))
-            .item("started", n(new.opened.0));
-        let mut current = Update::builder()
-            .table_name(&self.name)
-            .key(PK, s(live_pk(&new.live)))
-            .key(SK, s("META"))
-            .update_expression("SET #current = :new")
-            .expression_attribute_names("#current", "current")
-            .expression_attribute_values(":new", s(id));
-        current = match previous {
-            None => current.condition_expression("attribute_exists(pk) AND attribute_not_exists(#current)"),
-            Some(previous) => current
-                .condition_expression("#current = :previous")
-                .expression_attribute_values(":previous", s(previous.as_str())),
-        };
-        let rows =
-            vec![put(meta)?, put(binding)?, put(entry)?, update(current)?, self.count_binding(encoder)?];
-        self.transact("create broadcast", rows).await
+        let meta = vec![
+            ("broadcast", id.into()),
+            ("live", new.live.as_str().into()),
+            ("state", new.state.as_str().into()),
+            ("publish", new.publish.get().into()),
+            ("publish_connection", new.connection.as_str().into()),
+            ("filler", new.filler.into()),
+            ("profile", new.profile.name().into()),
+            ("window", new.window_seconds.into()),
+            ("opened", new.opened.0.into()),
+        ];
+        let binding = vec![("encoder", encoder.id.as_str().into()), ("epoch", Epoch::FIRST.0.into())];
+        let entry = vec![
+            ("broadcast", id.into()),
+            ("state", new.state.as_str().into()),
+            ("started", new.opened.0.into()),
+        ];
+        let current = Write::update(live_key(&new.live), vec![Change::Set("current", id.into())])
+            .when(Condition::Present(PK))
+            .when(Condition::seen("current", previous.map(|previous| previous.as_str().into())));
+        let writes = vec![
+            Write::create(meta_key(&new.broadcast), meta),
+            Write::create(binding_key(&new.broadcast), binding),
+            Write::put(entry_key(&new.live, &new.broadcast), entry),
+            current,
+            Write::put(Key::new(ON_AIR, id), vec![("live", new.live.as_str().into())]),
+            encoders::count_binding(encoder),
+        ];
+        self.write("create broadcast", writes).await
     }
 
-    /// Changes the broadcast's own row under a condition. `#state` stands for the attribute of that name.
+    /// Every broadcast that has not ended, with its live, oldest first.
+    ///
+    /// # Errors
+    /// When the table could not be read.
+    pub async fn on_air(&self) -> Result<Vec<(BroadcastId, LiveId)>, TableError> {
+        let rows = self.query(ON_AIR, "", ON_AIR_MAX).await?;
+        rows.iter().map(|row| Ok((row.required(SK)?, row.required("live")?))).collect()
+    }
+
+    /// Changes the broadcast's own row under conditions.
     async fn update_meta(
         &self,
         operation: &'static str,
         broadcast: &BroadcastId,
-        change: &str,
-        condition: &str,
-        values: impl IntoIterator<Item = (&str, AttributeValue)>,
+        changes: Vec<Change>,
+        conditions: Vec<Condition>,
     ) -> Result<(), TableError> {
-        let mut call = self
-            .client
-            .update_item()
-            .table_name(&self.name)
-            .key(PK, s(broadcast_pk(broadcast)))
-            .key(SK, s("META"))
-            .update_expression(change)
-            .condition_expression(condition)
-            .expression_attribute_names("#state", "state");
-        for (name, value) in values {
-            call = call.expression_attribute_values(name, value);
-        }
-        call.send().await.map(|_| ()).map_err(|error| fail(operation, &error))
+        let write = Write { conditions, ..Write::update(meta_key(broadcast), changes) };
+        self.write(operation, vec![write]).await
     }
 
     /// Gives a broadcast its next publish.
@@ -217,22 +231,13 @@ impl Table {
         filler: bool,
     ) -> Result<PublishNo, TableError> {
         let next = seen.publish.next();
-        let values = [
-            (":next", n(next.get())),
-            (":seen", n(seen.publish.get())),
-            (":connection", s(connection)),
-            (":filler", AttributeValue::Bool(filler)),
-            (":live", s(State::Live.as_str())),
+        let changes = vec![
+            Change::Set("publish", next.get().into()),
+            Change::Set("publish_connection", connection.into()),
+            Change::Set("filler", filler.into()),
         ];
-        let change = "SET publish = :next, publish_connection = :connection, filler = :filler";
-        self.update_meta(
-            "next publish",
-            &seen.broadcast,
-            change,
-            "publish = :seen AND #state = :live",
-            values,
-        )
-        .await?;
+        let conditions = vec![Condition::Is("publish", seen.publish.get().into()), state_is(State::Live)];
+        self.update_meta("next publish", &seen.broadcast, changes, conditions).await?;
         Ok(next)
     }
 
@@ -245,11 +250,30 @@ impl Table {
         broadcast: &BroadcastId,
         at: WallTime,
     ) -> Result<(), TableError> {
-        let condition =
-            "attribute_exists(pk) AND attribute_not_exists(availability_start) AND #state = :live";
-        let values = [(":at", n(at.0)), (":live", s(State::Live.as_str()))];
-        self.update_meta("availability start", broadcast, "SET availability_start = :at", condition, values)
-            .await
+        let changes = vec![Change::Set("availability_start", at.0.into())];
+        let conditions = vec![Condition::Absent("availability_start"), state_is(State::Live)];
+        self.update_meta("availability start", broadcast, changes, conditions).await
+    }
+
+    /// Fixes where a publish begins on the timeline.
+    ///
+    /// # Errors
+    /// [`TableError::Conflict`] if the live timeline or the floor is not as `seen` any more, or the binding is gone.
+    pub async fn set_floor(
+        &self,
+        broadcast: &BroadcastId,
+        seen: &Binding,
+        floor: Floor,
+    ) -> Result<(), TableError> {
+        let changes = vec![
+            Change::Set("floor_publish", floor.publish.get().into()),
+            Change::Set("floor_at", floor.at.into()),
+        ];
+        let write = Write::update(binding_key(broadcast), changes)
+            .when(Condition::Present(PK))
+            .when(seen.same_end())
+            .when(seen.same_floor());
+        self.write("set floor", vec![write]).await
     }
 
     /// Notes how a publish ended.
@@ -262,15 +286,17 @@ impl Table {
             CloseReason::Lost => "lost",
             CloseReason::Stopped => "stopped",
         };
-        let change = "SET closed_publish = :publish, closed_chunks = :chunks, closed_reason = :reason, closed_at = :at";
-        let values = [
-            (":publish", n(closed.publish.get())),
-            (":chunks", n(closed.chunks)),
-            (":reason", s(reason)),
-            (":at", n(closed.at.0)),
-            (":ended", s(State::Ended.as_str())),
+        let changes = vec![
+            Change::Set("closed_publish", closed.publish.get().into()),
+            Change::Set("closed_chunks", closed.chunks.into()),
+            Change::Set("closed_reason", reason.into()),
+            Change::Set("closed_at", closed.at.0.into()),
         ];
-        self.update_meta("close", broadcast, change, "publish = :publish AND #state <> :ended", values).await
+        let conditions = vec![
+            Condition::Is("publish", closed.publish.get().into()),
+            Condition::IsNot("state", State::Ended.as_str().into()),
+        ];
+        self.update_meta("close", broadcast, changes, conditions).await
     }
 
     /// From live to ending: no publish is taken from here on.
@@ -278,8 +304,13 @@ impl Table {
     /// # Errors
     /// [`TableError::Conflict`] if it is not live.
     pub async fn begin_ending(&self, broadcast: &BroadcastId) -> Result<(), TableError> {
-        let values = [(":ending", s(State::Ending.as_str())), (":live", s(State::Live.as_str()))];
-        self.update_meta("begin ending", broadcast, "SET #state = :ending", "#state = :live", values).await
+        self.update_meta(
+            "begin ending",
+            broadcast,
+            vec![set_state(State::Ending)],
+            vec![state_is(State::Live)],
+        )
+        .await
     }
 
     /// From live to ending, if `publish` still is the latest: its window has passed, or its broadcaster has stopped.
@@ -287,13 +318,8 @@ impl Table {
     /// # Errors
     /// [`TableError::Conflict`] if it is not live, or a later publish has come.
     pub async fn expire(&self, broadcast: &BroadcastId, publish: PublishNo) -> Result<(), TableError> {
-        let values = [
-            (":ending", s(State::Ending.as_str())),
-            (":live", s(State::Live.as_str())),
-            (":publish", n(publish.get())),
-        ];
-        let condition = "#state = :live AND publish = :publish";
-        self.update_meta("expire", broadcast, "SET #state = :ending", condition, values).await
+        let conditions = vec![state_is(State::Live), Condition::Is("publish", publish.get().into())];
+        self.update_meta("expire", broadcast, vec![set_state(State::Ending)], conditions).await
     }
 
     /// Moves a broadcast to another encoder: `epoch + 1`, the cursor kept.
@@ -306,22 +332,17 @@ impl Table {
         seen: &Binding,
         encoder: &Encoder,
     ) -> Result<Binding, TableError> {
-        let next = Binding { encoder: encoder.id.clone(), epoch: seen.epoch.next(), cursor: seen.cursor };
-        let binding = Update::builder()
-            .table_name(&self.name)
-            .key(PK, s(broadcast_pk(broadcast)))
-            .key(SK, s("BINDING"))
-            .update_expression("SET encoder = :encoder, epoch = :next")
-            .condition_expression("epoch = :seen")
-            .expression_attribute_values(":encoder", s(encoder.id.as_str()))
-            .expression_attribute_values(":next", n(next.epoch.0))
-            .expression_attribute_values(":seen", n(seen.epoch.0));
-        let mut rows = vec![update(binding)?];
+        let next = Binding { encoder: encoder.id.clone(), epoch: seen.epoch.next(), ..seen.clone() };
+        let changes = vec![
+            Change::Set("encoder", encoder.id.as_str().into()),
+            Change::Set("epoch", next.epoch.0.into()),
+        ];
+        let mut writes = vec![Write::update(binding_key(broadcast), changes).when(seen.same_epoch())];
         if encoder.id != seen.encoder {
-            rows.push(self.count_binding(encoder)?);
-            rows.push(self.uncount_binding(&seen.encoder)?);
+            writes.push(encoders::count_binding(encoder));
+            writes.push(encoders::uncount_binding(&seen.encoder));
         }
-        self.transact("rebind", rows).await?;
+        self.write("rebind", writes).await?;
         Ok(next)
     }
 
@@ -336,44 +357,41 @@ impl Table {
         at: WallTime,
         duration: Ticks,
     ) -> Result<(), TableError> {
-        let pk = broadcast_pk(&broadcast.broadcast);
-        let meta = Update::builder()
-            .table_name(&self.name)
-            .key(PK, s(&pk))
-            .key(SK, s("META"))
-            .update_expression("SET #state = :ended, ended = :at")
-            .expression_attribute_names("#state", "state")
-            .expression_attribute_values(":ended", s(State::Ended.as_str()))
-            .expression_attribute_values(":at", n(at.0));
-        let free = Delete::builder()
-            .table_name(&self.name)
-            .key(PK, s(&pk))
-            .key(SK, s("BINDING"))
-            .condition_expression("epoch = :epoch")
-            .expression_attribute_values(":epoch", n(binding.epoch.0))
-            .build()
-            .map_err(|error| build(&error))?;
+        let id = &broadcast.broadcast;
         let started = broadcast.availability_start.unwrap_or(broadcast.opened);
-        let entry = Update::builder()
-            .table_name(&self.name)
-            .key(PK, s(live_pk(&broadcast.live)))
-            .key(SK, s(entry_sk(&broadcast.broadcast)))
-            .update_expression("SET broadcast = :id, #state = :ended, ended = :at, started = :started, #duration = :duration")
-            .expression_attribute_names("#state", "state")
-            .expression_attribute_names("#duration", "duration")
-            .expression_attribute_values(":id", s(broadcast.broadcast.as_str()))
-            .expression_attribute_values(":ended", s(State::Ended.as_str()))
-            .expression_attribute_values(":at", n(at.0))
-            .expression_attribute_values(":started", n(started.0))
-            .expression_attribute_values(":duration", n(duration));
-        let free = TransactWriteItem::builder().delete(free).build();
-        let rows = vec![update(meta)?, free, update(entry)?, self.uncount_binding(&binding.encoder)?];
-        self.transact("end broadcast", rows).await
+        let entry = vec![
+            Change::Set("broadcast", id.as_str().into()),
+            set_state(State::Ended),
+            Change::Set("ended", at.0.into()),
+            Change::Set("started", started.0.into()),
+            Change::Set("duration", duration.into()),
+        ];
+        let ended = vec![set_state(State::Ended), Change::Set("ended", at.0.into())];
+        let writes = vec![
+            Write::update(meta_key(id), ended),
+            Write::delete(binding_key(id)).when(binding.same_epoch()),
+            Write::update(entry_key(&broadcast.live, id), entry),
+            Write::delete(Key::new(ON_AIR, id.as_str())),
+            encoders::uncount_binding(&binding.encoder),
+        ];
+        self.write("end broadcast", writes).await
     }
 }
 
-pub(super) fn build(error: &aws_sdk_dynamodb::error::BuildError) -> TableError {
-    TableError::Call { operation: "build request", message: error.to_string(), transient: false }
+fn meta_key(broadcast: &BroadcastId) -> Key {
+    Key::new(broadcast_pk(broadcast), "META")
+}
+
+pub(super) fn binding_key(broadcast: &BroadcastId) -> Key {
+    Key::new(broadcast_pk(broadcast), "BINDING")
+}
+
+fn state_is(state: State) -> Condition {
+    Condition::Is("state", state.as_str().into())
+}
+
+fn set_state(state: State) -> Change {
+    Change::Set("state", state.as_str().into())
 }
 
 fn read_broadcast(row: &Row) -> Result<Broadcast, TableError> {
@@ -423,5 +441,18 @@ fn read_binding(row: &Row) -> Result<Binding, TableError> {
             end: row.required("cursor_end")?,
         }),
     };
-    Ok(Binding { encoder: row.required("encoder")?, epoch: Epoch(row.required("epoch")?), cursor })
+    let floor = match row.parsed::<u32>("floor_publish")? {
+        None => None,
+        Some(publish) => Some(Floor {
+            publish: PublishNo::new(publish).ok_or_else(|| row.damaged("floor_publish is 0"))?,
+            at: row.required("floor_at")?,
+        }),
+    };
+    Ok(Binding {
+        encoder: row.required("encoder")?,
+        epoch: Epoch(row.required("epoch")?),
+        cursor,
+        live_end: row.parsed("live_end")?,
+        floor,
+    })
 }

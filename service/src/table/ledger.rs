@@ -1,18 +1,16 @@
-//! The ledger: commits, and reading it back.
+//! The ledger: commits, fills, and reading them back.
 
-use aws_sdk_dynamodb::types::{Put, Update};
 use media::{
     id::BroadcastId,
-    ledger::{Cursor, Init, Row},
-    time::{Ticks, VIDEO_TIMESCALE, to_media_time},
+    ledger::{Cursor, Fill, Init, Row},
+    time::{Ticks, VIDEO_TIMESCALE, WallTime, to_media_time},
 };
 
 use super::{
-    Binding, PK, SK, Table, TableError,
-    broadcasts::broadcast_pk,
-    fail, json,
-    lives::{put, update},
-    n, s,
+    Binding, Table, TableError,
+    broadcasts::{binding_key, broadcast_pk},
+    json,
+    store::{Change, Condition, Key, Value, Write},
 };
 
 /// Most ledger rows of a broadcast: 24 hours of 1 s GOPs, twice over.
@@ -20,58 +18,95 @@ const ROWS_MAX: usize = 172_800;
 /// Most initialization segments of a broadcast: far more format changes than a show has.
 const INITS_MAX: usize = 10_000;
 
-/// Sort key of the row that starts at this presentation time.
-fn row_sk(start: Ticks) -> Result<String, TableError> {
+/// All that is committed of a broadcast.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// What the live timeline shows of chunks, in order of time (and of positions).
+    pub rows: Vec<Row>,
+    /// Chunks that only the replay shows, in order of time.
+    pub late: Vec<Row>,
+    /// What fills the live timeline's holes, in order of time.
+    pub fills: Vec<Fill>,
+    /// The initialization segments.
+    pub inits: Vec<Init>,
+}
+
+/// A presentation time as media time, spelled so that keys sort by it.
+fn spelled(start: Ticks) -> Result<String, TableError> {
     let time = to_media_time(start, VIDEO_TIMESCALE).ok_or(TableError::Call {
         operation: "commit",
         message: format!("a chunk that starts {start} ticks before the broadcast has no place in it"),
         transient: false,
     })?;
-    Ok(format!("GOP#{time:015}"))
+    Ok(format!("{time:015}"))
 }
 
 impl Table {
     /// Commits a chunk: its row is put if absent and the cursor moves on, in one transaction, if `binding` (epoch and cursor) still stands.
+    /// A row that is shown live moves the end of the live timeline too, and needs the floor to be as `binding` has it.
+    /// Returns the binding as it is afterwards.
     ///
     /// # Errors
-    /// [`TableError::Conflict`] if the binding or the cursor has moved on, or the place on the timeline is taken.
+    /// [`TableError::Conflict`] if the binding, the cursor or the floor has moved on, or the place on the timeline is taken.
     pub async fn commit(
         &self,
         broadcast: &BroadcastId,
         binding: &Binding,
         row: &Row,
-    ) -> Result<Cursor, TableError> {
-        let pk = broadcast_pk(broadcast);
+    ) -> Result<Binding, TableError> {
         let cursor = Cursor { pos: row.pos, end: row.end };
-        let mut fence = Update::builder()
-            .table_name(&self.name)
-            .key(PK, s(&pk))
-            .key(SK, s("BINDING"))
-            .update_expression("SET cursor_publish = :publish, cursor_seq = :seq, cursor_end = :end")
-            .expression_attribute_values(":publish", n(cursor.pos.publish.get()))
-            .expression_attribute_values(":seq", n(cursor.pos.seq.0))
-            .expression_attribute_values(":end", n(cursor.end))
-            .expression_attribute_values(":epoch", n(binding.epoch.0));
-        fence = match binding.cursor {
-            None => fence.condition_expression("epoch = :epoch AND attribute_not_exists(cursor_publish)"),
-            Some(seen) => fence
-                .condition_expression(
-                    "epoch = :epoch AND cursor_publish = :seen_publish AND cursor_seq = :seen_seq",
-                )
-                .expression_attribute_values(":seen_publish", n(seen.pos.publish.get()))
-                .expression_attribute_values(":seen_seq", n(seen.pos.seq.0)),
-        };
-        let gop = Put::builder()
-            .table_name(&self.name)
-            .item(PK, s(&pk))
-            .item(SK, s(row_sk(row.start)?))
-            .item("epoch", n(row.epoch.0))
-            .item("publish", n(row.pos.publish.get()))
-            .item("seq", n(row.pos.seq.0))
-            .item("row", json(row)?)
-            .condition_expression("attribute_not_exists(pk)");
-        self.transact("commit", vec![update(fence)?, put(gop)?]).await?;
-        Ok(cursor)
+        let mut next = Binding { cursor: Some(cursor), ..binding.clone() };
+        let mut changes = vec![
+            Change::Set("cursor_publish", cursor.pos.publish.get().into()),
+            Change::Set("cursor_seq", cursor.pos.seq.0.into()),
+            Change::Set("cursor_end", cursor.end.into()),
+        ];
+        let seen = |value: fn(&Cursor) -> Value| binding.cursor.as_ref().map(value);
+        let mut conditions = vec![
+            binding.same_epoch(),
+            Condition::seen("cursor_publish", seen(|c| c.pos.publish.get().into())),
+            Condition::seen("cursor_seq", seen(|c| c.pos.seq.0.into())),
+        ];
+        let mut sk = spelled(row.start)?;
+        if row.late {
+            sk = format!("LATE#{sk}#{:06}", row.pos.publish.get());
+        } else {
+            sk = format!("GOP#{sk}");
+            next.live_end = Some(row.end);
+            changes.push(Change::Set("live_end", row.end.into()));
+            conditions.push(binding.same_floor());
+        }
+        let fence = Write { conditions, ..Write::update(binding_key(broadcast), changes) };
+        let attributes = vec![
+            ("epoch", row.epoch.0.into()),
+            ("publish", row.pos.publish.get().into()),
+            ("seq", row.pos.seq.0.into()),
+            ("row", json(row)?),
+        ];
+        let put = Write::create(Key::new(broadcast_pk(broadcast), sk), attributes);
+        self.write("commit", vec![fence, put]).await?;
+        Ok(next)
+    }
+
+    /// Takes a hole's place on the live timeline, in one transaction, if `binding` (epoch, end of the live timeline, floor) still
+    /// stands. Returns the binding as it is afterwards.
+    ///
+    /// # Errors
+    /// [`TableError::Conflict`] if the binding, the timeline or the floor has moved on.
+    pub async fn commit_fill(
+        &self,
+        broadcast: &BroadcastId,
+        binding: &Binding,
+        fill: &Fill,
+    ) -> Result<Binding, TableError> {
+        let fence = Write::update(binding_key(broadcast), vec![Change::Set("live_end", fill.end.into())])
+            .when(binding.same_epoch())
+            .when(binding.same_end())
+            .when(binding.same_floor());
+        let key = Key::new(broadcast_pk(broadcast), format!("FILL#{}", spelled(fill.start)?));
+        let put = Write::create(key, vec![("epoch", fill.epoch.0.into()), ("fill", json(fill)?)]);
+        self.write("commit fill", vec![fence, put]).await?;
+        Ok(Binding { live_end: Some(fill.end), ..binding.clone() })
     }
 
     /// Notes an initialization segment, once.
@@ -79,46 +114,40 @@ impl Table {
     /// # Errors
     /// When the table could not be written.
     pub async fn note_init(&self, broadcast: &BroadcastId, init: &Init) -> Result<(), TableError> {
-        let sent = self
-            .client
-            .put_item()
-            .table_name(&self.name)
-            .item(PK, s(broadcast_pk(broadcast)))
-            .item(SK, s(format!("INIT#{}#{}", init.rung, init.config)))
-            .item("init", json(init)?)
-            .condition_expression("attribute_not_exists(pk)")
-            .send()
-            .await;
-        match sent.map_err(|error| fail("note init", &error)) {
-            Ok(_) | Err(TableError::Conflict(_)) => Ok(()),
+        let key = Key::new(broadcast_pk(broadcast), format!("INIT#{}#{}", init.rung, init.config));
+        match self.write("note init", vec![Write::create(key, vec![("init", json(init)?)])]).await {
+            Ok(()) | Err(TableError::Conflict(_)) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    /// Every row of the ledger, in order.
+    /// All that is committed of a broadcast.
     ///
     /// # Errors
     /// When the table could not be read, or a row is damaged.
-    pub async fn ledger(&self, broadcast: &BroadcastId) -> Result<Vec<Row>, TableError> {
-        let rows = self.query(&broadcast_pk(broadcast), "GOP#", None, ROWS_MAX).await?;
-        rows.iter().map(|row| row.document("row")).collect()
+    pub async fn ledger(&self, broadcast: &BroadcastId) -> Result<Ledger, TableError> {
+        let pk = broadcast_pk(broadcast);
+        let query = |prefix: &'static str, limit| self.query(&pk, prefix, limit);
+        let (rows, late, fills, inits) = tokio::try_join!(
+            query("GOP#", ROWS_MAX),
+            query("LATE#", ROWS_MAX),
+            query("FILL#", ROWS_MAX),
+            query("INIT#", INITS_MAX)
+        )?;
+        Ok(Ledger {
+            rows: rows.iter().map(|row| row.document("row")).collect::<Result<_, _>>()?,
+            late: late.iter().map(|row| row.document("row")).collect::<Result<_, _>>()?,
+            fills: fills.iter().map(|row| row.document("fill")).collect::<Result<_, _>>()?,
+            inits: inits.iter().map(|row| row.document("init")).collect::<Result<_, _>>()?,
+        })
     }
 
-    /// The last row of the ledger.
+    /// When the last row of the ledger that is shown live was committed.
     ///
     /// # Errors
     /// When the table could not be read, or the row is damaged.
-    pub async fn last_row(&self, broadcast: &BroadcastId) -> Result<Option<Row>, TableError> {
+    pub async fn last_commit(&self, broadcast: &BroadcastId) -> Result<Option<WallTime>, TableError> {
         let row = self.last(&broadcast_pk(broadcast), "GOP#").await?;
-        row.map(|row| row.document("row")).transpose()
-    }
-
-    /// Every initialization segment of a broadcast.
-    ///
-    /// # Errors
-    /// When the table could not be read, or a row is damaged.
-    pub async fn inits(&self, broadcast: &BroadcastId) -> Result<Vec<Init>, TableError> {
-        let rows = self.query(&broadcast_pk(broadcast), "INIT#", None, INITS_MAX).await?;
-        rows.iter().map(|row| row.document("init")).collect()
+        row.map(|row| row.document::<Row>("row").map(|row| row.committed)).transpose()
     }
 }

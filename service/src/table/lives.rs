@@ -1,14 +1,18 @@
 //! Lives: creating, listing and deleting them, their keys, and the list of their broadcasts.
 
-use aws_sdk_dynamodb::types::{Delete, Put, TransactWriteItem, Update};
 use media::{
     id::{BroadcastId, KeyHash, LiveId},
     ladder::Profile,
     time::WallTime,
 };
 
-use super::{PK, Row, SK, State, Table, TableError, fail, n, s};
+use super::{
+    Row, SK, State, Table, TableError,
+    store::{Change, Condition, Key, Write},
+};
 
+/// Partition of the list of lives.
+const LIVES: &str = "LIVES";
 /// Most lives listed at once.
 const LIVES_MAX: usize = 10_000;
 
@@ -25,6 +29,8 @@ pub struct Live {
     pub profile: Profile,
     /// How long a broadcast waits for a lost publisher, in seconds (0 to 1800).
     pub window_seconds: u32,
+    /// The image shown live while its publisher is away, by its key in the bucket.
+    pub slate: Option<String>,
     /// Its current or last broadcast.
     pub current: Option<BroadcastId>,
     /// When it was created.
@@ -46,14 +52,26 @@ pub struct BroadcastEntry {
     pub duration: i64,
 }
 
-pub(super) fn live_pk(live: &LiveId) -> String {
+fn live_pk(live: &LiveId) -> String {
     format!("LIVE#{live}")
 }
 fn key_pk(hash: &KeyHash) -> String {
     format!("KEY#{hash}")
 }
-pub(super) fn entry_sk(broadcast: &BroadcastId) -> String {
-    format!("BCAST#{broadcast}")
+pub(super) fn live_key(live: &LiveId) -> Key {
+    Key::new(live_pk(live), "META")
+}
+fn key_key(hash: &KeyHash) -> Key {
+    Key::new(key_pk(hash), "LIVE")
+}
+pub(super) fn entry_key(live: &LiveId, broadcast: &BroadcastId) -> Key {
+    Key::new(live_pk(live), format!("BCAST#{broadcast}"))
+}
+fn list_key(live: &LiveId) -> Key {
+    Key::new(LIVES, live.as_str())
+}
+fn put_key(hash: &KeyHash, live: &LiveId) -> Write {
+    Write::create(key_key(hash), vec![("live", live.as_str().into())])
 }
 
 impl Table {
@@ -62,34 +80,40 @@ impl Table {
     /// # Errors
     /// [`TableError::Conflict`] if there is a live of that name, or the key is in use.
     pub async fn create_live(&self, live: &Live) -> Result<(), TableError> {
-        let meta = Put::builder()
-            .table_name(&self.name)
-            .item(PK, s(live_pk(&live.live)))
-            .item(SK, s("META"))
-            .item("live", s(live.live.as_str()))
-            .item("title", s(&live.title))
-            .item("key_hash", s(live.key_hash.as_str()))
-            .item("profile", s(live.profile.name()))
-            .item("window", n(live.window_seconds))
-            .item("created", n(live.created.0))
-            .condition_expression("attribute_not_exists(pk)");
-        let list = Put::builder().table_name(&self.name).item(PK, s("LIVES")).item(SK, s(live.live.as_str()));
-        self.transact("create live", vec![put(meta)?, self.put_key(&live.key_hash, &live.live)?, put(list)?])
+        let mut meta = vec![
+            ("live", live.live.as_str().into()),
+            ("title", live.title.as_str().into()),
+            ("key_hash", live.key_hash.as_str().into()),
+            ("profile", live.profile.name().into()),
+            ("window", live.window_seconds.into()),
+            ("created", live.created.0.into()),
+        ];
+        meta.extend(live.slate.as_deref().map(|slate| ("slate", slate.into())));
+        let writes = vec![
+            Write::create(live_key(&live.live), meta),
+            put_key(&live.key_hash, &live.live),
+            Write::put(list_key(&live.live), vec![]),
+        ];
+        self.write("create live", writes).await
+    }
+
+    /// Changes what the next broadcast of a live (its reconnect window) and the current one (its slate) go by.
+    ///
+    /// # Errors
+    /// [`TableError::Conflict`] if there is no such live.
+    pub async fn set_live(
+        &self,
+        live: &LiveId,
+        window_seconds: u32,
+        slate: Option<&str>,
+    ) -> Result<(), TableError> {
+        let slate = match slate {
+            Some(slate) => Change::Set("slate", slate.into()),
+            None => Change::Remove("slate"),
+        };
+        let changes = vec![Change::Set("window", window_seconds.into()), slate];
+        self.write("set live", vec![Write::update(live_key(live), changes).when(Condition::Present(SK))])
             .await
-    }
-
-    fn put_key(&self, hash: &KeyHash, live: &LiveId) -> Result<TransactWriteItem, TableError> {
-        put(Put::builder()
-            .table_name(&self.name)
-            .item(PK, s(key_pk(hash)))
-            .item(SK, s("LIVE"))
-            .item("live", s(live.as_str()))
-            .condition_expression("attribute_not_exists(pk)"))
-    }
-
-    fn delete_row(&self, pk: String, sk: &str) -> Result<TransactWriteItem, TableError> {
-        let delete = Delete::builder().table_name(&self.name).key(PK, s(pk)).key(SK, s(sk)).build();
-        Ok(TransactWriteItem::builder().delete(delete.map_err(|e| super::broadcasts::build(&e))?).build())
     }
 
     /// A live by name.
@@ -117,7 +141,7 @@ impl Table {
     /// When the table could not be read.
     pub async fn lives(&self) -> Result<Vec<Live>, TableError> {
         let mut lives = Vec::new();
-        for row in self.query("LIVES", "", None, LIVES_MAX).await? {
+        for row in self.query(LIVES, "", LIVES_MAX).await? {
             if let Some(live) = self.live(&row.required(SK)?).await? {
                 lives.push(live);
             }
@@ -130,16 +154,11 @@ impl Table {
     /// # Errors
     /// [`TableError::Conflict`] if the live has changed meanwhile.
     pub async fn rotate_key(&self, live: &Live, new: &KeyHash) -> Result<(), TableError> {
-        let meta = Update::builder()
-            .table_name(&self.name)
-            .key(PK, s(live_pk(&live.live)))
-            .key(SK, s("META"))
-            .update_expression("SET key_hash = :new")
-            .condition_expression("key_hash = :old")
-            .expression_attribute_values(":new", s(new.as_str()))
-            .expression_attribute_values(":old", s(live.key_hash.as_str()));
-        let old = self.delete_row(key_pk(&live.key_hash), "LIVE")?;
-        self.transact("rotate key", vec![update(meta)?, old, self.put_key(new, &live.live)?]).await
+        let change = vec![Change::Set("key_hash", new.as_str().into())];
+        let meta = Write::update(live_key(&live.live), change)
+            .when(Condition::Is("key_hash", live.key_hash.as_str().into()));
+        let writes = vec![meta, Write::delete(key_key(&live.key_hash)), put_key(new, &live.live)];
+        self.write("rotate key", writes).await
     }
 
     /// Deletes a live, its key and its list of broadcasts. What the broadcasts stored stays where it is.
@@ -148,18 +167,14 @@ impl Table {
     /// When the table could not be written.
     pub async fn delete_live(&self, live: &Live) -> Result<(), TableError> {
         for entry in self.broadcasts_of(&live.live, usize::MAX).await? {
-            self.transact(
-                "delete live",
-                vec![self.delete_row(live_pk(&live.live), &entry_sk(&entry.broadcast))?],
-            )
-            .await?;
+            self.write("delete live", vec![Write::delete(entry_key(&live.live, &entry.broadcast))]).await?;
         }
-        let rows = vec![
-            self.delete_row(live_pk(&live.live), "META")?,
-            self.delete_row(key_pk(&live.key_hash), "LIVE")?,
-            self.delete_row("LIVES".to_owned(), live.live.as_str())?,
+        let writes = vec![
+            Write::delete(live_key(&live.live)),
+            Write::delete(key_key(&live.key_hash)),
+            Write::delete(list_key(&live.live)),
         ];
-        self.transact("delete live", rows).await
+        self.write("delete live", writes).await
     }
 
     /// A live's broadcasts, oldest first, at most `limit` of the oldest.
@@ -171,7 +186,7 @@ impl Table {
         live: &LiveId,
         limit: usize,
     ) -> Result<Vec<BroadcastEntry>, TableError> {
-        let rows = self.query(&live_pk(live), "BCAST#", None, limit).await?;
+        let rows = self.query(&live_pk(live), "BCAST#", limit).await?;
         rows.iter()
             .map(|row| {
                 Ok(BroadcastEntry {
@@ -184,27 +199,6 @@ impl Table {
             })
             .collect()
     }
-
-    pub(super) async fn transact(
-        &self,
-        operation: &'static str,
-        items: Vec<TransactWriteItem>,
-    ) -> Result<(), TableError> {
-        let sent = self.client.transact_write_items().set_transact_items(Some(items)).send().await;
-        sent.map(|_| ()).map_err(|error| fail(operation, &error))
-    }
-}
-
-pub(super) fn put(
-    put: aws_sdk_dynamodb::types::builders::PutBuilder,
-) -> Result<TransactWriteItem, TableError> {
-    Ok(TransactWriteItem::builder().put(put.build().map_err(|e| super::broadcasts::build(&e))?).build())
-}
-
-pub(super) fn update(
-    update: aws_sdk_dynamodb::types::builders::UpdateBuilder,
-) -> Result<TransactWriteItem, TableError> {
-    Ok(TransactWriteItem::builder().update(update.build().map_err(|e| super::broadcasts::build(&e))?).build())
 }
 
 fn read_live(row: &Row) -> Result<Live, TableError> {
@@ -214,6 +208,7 @@ fn read_live(row: &Row) -> Result<Live, TableError> {
         key_hash: row.required("key_hash")?,
         profile: row.required("profile")?,
         window_seconds: row.required("window")?,
+        slate: row.parsed("slate")?,
         current: row.parsed("current")?,
         created: WallTime(row.required("created")?),
     })
