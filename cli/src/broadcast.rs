@@ -122,7 +122,7 @@ async fn show(id: &BroadcastId, args: &crate::args::StackArgs) -> anyhow::Result
     let (_, stack) = Stack::find(&args.data)?;
     let table = stack.clients().await.table;
     let row = table.broadcast(id).await?.with_context(|| format!("there is no broadcast {id}"))?;
-    let (ledger, binding) = (table.ledger(id).await?, table.binding(id).await?);
+    let (ledger, binding) = (table.ledger(id).await?.rows, table.binding(id).await?);
     let entry = BroadcastEntry {
         broadcast: id.clone(),
         state: row.state,

@@ -11,7 +11,8 @@ use media::{
 };
 use service::{
     backoff::Backoff,
-    clock, index,
+    clock::{self, Clock},
+    index,
     table::{Broadcast, Live, State, TableError},
 };
 
@@ -45,6 +46,7 @@ pub(crate) async fn create(
         key_hash: key.hash(),
         profile,
         window_seconds,
+        slate: None,
         current: None,
         created: clock::now(),
     };
@@ -59,8 +61,8 @@ pub(crate) async fn create(
 /// # Errors
 /// When table or bucket can't be reached.
 pub(crate) async fn publish_indexes(clients: &Clients, live: &LiveId) -> anyhow::Result<()> {
-    index::publish_live(&clients.table, &clients.bucket, live).await?;
-    index::publish_lives(&clients.table, &clients.bucket).await?;
+    index::publish_live(&clients.table, &clients.bucket, live, &Clock::default()).await?;
+    index::publish_lives(&clients.table, &clients.bucket, &Clock::default()).await?;
     Ok(())
 }
 
@@ -143,7 +145,7 @@ pub(crate) async fn ask_to_end(clients: &Clients, live: &LiveId) -> anyhow::Resu
         if attempt == END_TRIES {
             return Err(error).context("ending the broadcast");
         }
-        Backoff::REGIONAL.sleep(attempt).await;
+        Backoff::REGIONAL.sleep(attempt, &Clock::default()).await;
     }
 }
 
@@ -211,8 +213,7 @@ pub(crate) async fn finish_abandoned(clients: &Clients) -> anyhow::Result<()> {
 }
 
 async fn last_activity(clients: &Clients, broadcast: &Broadcast) -> Result<WallTime, TableError> {
-    let row = clients.table.last_row(&broadcast.broadcast).await?;
-    Ok(row.map_or(broadcast.opened, |row| row.committed))
+    Ok(clients.table.last_commit(&broadcast.broadcast).await?.unwrap_or(broadcast.opened))
 }
 
 /// Whether an error says that the row is there already.

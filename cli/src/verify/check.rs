@@ -114,7 +114,7 @@ pub(crate) fn expected(
         let key = names::chunk(broadcast, row.pos);
         out.push(Expected { key, object: row.source.clone(), expires: true });
         out.extend(row.segments.iter().map(|segment| Expected {
-            key: names::segment(live, broadcast, &segment.rung, segment.time),
+            key: names::segment(live, broadcast, &segment.rung, segment.time, row.naming),
             object: segment.object.clone(),
             expires: false,
         }));
@@ -212,7 +212,7 @@ fn check_tracks(evidence: &Evidence, report: &mut Report) {
     for (index, row) in evidence.rows.iter().enumerate() {
         let mut seen = BTreeSet::new();
         for segment in &row.segments {
-            let key = || names::segment(live, id, &segment.rung, segment.time);
+            let key = || names::segment(live, id, &segment.rung, segment.time, row.naming);
             if !seen.insert(segment.rung.as_str()) {
                 report.fault(key(), format!("{} has two segments of {}", at(row.pos), segment.rung));
                 continue;
@@ -335,8 +335,8 @@ fn check_manifest(evidence: &Evidence, manifest: &Manifest, report: &mut Report)
     }
     let mut rungs: BTreeMap<&str, Vec<(String, &Segment)>> = BTreeMap::new();
     let mut places: HashMap<String, usize> = HashMap::new();
-    for segment in evidence.rows.iter().flat_map(|row| &row.segments) {
-        let key = names::segment(live, id, &segment.rung, segment.time);
+    for (row, segment) in evidence.rows.iter().flat_map(|row| row.segments.iter().map(move |s| (row, s))) {
+        let key = names::segment(live, id, &segment.rung, segment.time, row.naming);
         let rung = rungs.entry(&segment.rung).or_default();
         places.insert(key.clone(), rung.len());
         rung.push((key, segment));

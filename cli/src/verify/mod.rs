@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use media::{id::BroadcastId, ledger::Object, names, time::WallTime};
 use serde::Serialize;
-use service::table::{Broadcast, State, TableError};
+use service::table::{Broadcast, Ledger, State, TableError};
 use sha2::{Digest as _, Sha256};
 
 use self::check::{Evidence, Expected, Fault, Manifest, Report, Stored, check, expected};
@@ -128,8 +128,7 @@ async fn gather(
         manifests.extend(stable(clients, id, names::live_manifest(&live)).await?);
     }
     let mut damaged = Vec::new();
-    let rows = readable(table.ledger(id).await, &mut damaged)?;
-    let inits = readable(table.inits(id).await, &mut damaged)?;
+    let Ledger { rows, inits, .. } = readable(table.ledger(id).await, &mut damaged)?;
     let chunks = chunks(clients, &stack.s3.bucket, id).await?;
     let wanted = expected(&live, id, &rows, &inits);
     let objects = objects(clients, wanted, progress).await?;
@@ -138,12 +137,12 @@ async fn gather(
 }
 
 /// Rows that can be reached but not read are a fault; what can't be reached is no answer.
-fn readable<T>(read: Result<Vec<T>, TableError>, damaged: &mut Vec<Fault>) -> anyhow::Result<Vec<T>> {
+fn readable(read: Result<Ledger, TableError>, damaged: &mut Vec<Fault>) -> anyhow::Result<Ledger> {
     match read {
-        Ok(rows) => Ok(rows),
+        Ok(ledger) => Ok(ledger),
         Err(TableError::Damaged { pk, sk, what }) => {
             damaged.push(Fault { object: format!("{pk} {sk}"), problem: what });
-            Ok(Vec::new())
+            Ok(Ledger::default())
         }
         Err(error) => Err(error.into()),
     }
