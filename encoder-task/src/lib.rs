@@ -1,9 +1,11 @@
 //! The encoder task: takes stored chunks, transcodes them and commits the result.
 //!
-//! Pure: `validate`, `cmaf`, `manifest`, `session::core`. FFmpeg: `transcode`. Shells: `session` (the rest), `manager`, `http`, `heartbeat`.
+//! Pure: `validate`, `cmaf`, `manifest`, `session::core`. FFmpeg: `transcode`, and through it `fill`. Shells: `session` (the rest),
+//! `manager`, `http`, `heartbeat`.
 
 pub mod cmaf;
 pub mod config;
+pub mod fill;
 pub mod heartbeat;
 pub mod http;
 pub mod manager;

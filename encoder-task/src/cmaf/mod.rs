@@ -80,7 +80,8 @@ pub fn package(chunk: &Chunk, transcoded: &Transcoded) -> Result<Vec<Packaged>, 
     Ok(out)
 }
 
-fn package_video(
+/// Packages one rung from `start` to `end`.
+pub(crate) fn package_video(
     track: &EncodedTrack,
     (start, end): (Ticks, Ticks),
     sequence: u32,
@@ -123,7 +124,12 @@ fn package_video(
     Ok(packaged(description, init, time, duration, bytes))
 }
 
-fn package_audio(audio: &AudioTrack, frames: &[Bytes], sequence: u32) -> Result<Packaged, PackageError> {
+/// Packages sound: `frames` go with `audio`'s durations.
+pub(crate) fn package_audio(
+    audio: &AudioTrack,
+    frames: &[Bytes],
+    sequence: u32,
+) -> Result<Packaged, PackageError> {
     let range = |what| move |value| PackageError::Range { rung: AUDIO_RUNG.to_owned(), what, value };
     let samples: Vec<segment::Sample> = frames
         .iter()

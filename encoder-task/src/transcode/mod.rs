@@ -1,7 +1,7 @@
 //! One chunk's pictures → the rungs of its ladder: decode once, scale from rung to rung, encode all rungs side by side.
 //!
 //! A pure function of chunk and plan (no I/O, no clock): the same chunk and plan give the same pictures, and on the same machine the
-//! same bytes as long as each rung is encoded by one thread (up to 720p30; see `pipeline`).
+//! same bytes as long as each rung is encoded by one thread (up to 720p30; see `rung`).
 //! Invariants of what comes out: as many samples as went in, with their presentation times to the tick; the first sample of
 //! each rung is an IDR and no other is; decode times grow, never pass presentation times, start at the chunk's start minus
 //! [`EncodedTrack::delay`] and end (the last plus its duration) at the chunk's end minus the same delay.
@@ -12,6 +12,8 @@ mod nal;
 mod order;
 mod params;
 mod pipeline;
+mod rung;
+mod still;
 
 use bytes::Bytes;
 use media::{
@@ -21,10 +23,12 @@ use media::{
 };
 
 pub use capacity::{Capacity, choose_preset, highest_profile, measure};
+pub(crate) use libav::ImageFormat;
 pub use libav::LibavError;
 pub(crate) use params::gcd;
 pub use params::{Colour, REORDER_FRAMES, nominal_rate};
 pub use pipeline::transcode;
+pub(crate) use still::Still;
 
 /// How much work x264 puts into a picture. Slower ones than these cost more than a live ladder can pay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]

@@ -102,6 +102,21 @@ pub(super) fn scaled_sar(sar: (u32, u32), from: (u32, u32), to: (u32, u32)) -> (
     }
 }
 
+/// The size in which an `image` with square pixels just fits into a picture of `size` with samples of `sar`.
+#[must_use]
+pub(super) fn fitted(image: (u32, u32), size: (u32, u32), sar: (u32, u32)) -> (u32, u32) {
+    let (sar_w, sar_h) = if sar.0 == 0 || sar.1 == 0 { (1, 1) } else { sar };
+    // The picture's width per height, and the image's, over a common denominator. Factors of 32 bits: no product overflows.
+    let outer = u128::from(size.0) * u128::from(sar_w) * u128::from(image.1);
+    let own = u128::from(size.1) * u128::from(sar_h) * u128::from(image.0);
+    let part = |of: u32, num: u128, den: u128| {
+        let den = den.max(1);
+        let part = (u128::from(of) * num + den / 2) / den;
+        u32::try_from(part).unwrap_or(of).clamp(1, of.max(1))
+    };
+    if own >= outer { (size.0, part(size.1, outer, own)) } else { (part(size.0, own, outer), size.1) }
+}
+
 /// The greatest common divisor.
 #[must_use]
 pub(crate) fn gcd(a: u128, b: u128) -> u128 {
@@ -224,6 +239,19 @@ mod tests {
         let (num, den) = scaled_sar((65_521, 65_519), (4095, 2159), (640, 338));
         let want = 65_521.0 / 65_519.0 * 4095.0 / 2159.0 * 338.0 / 640.0;
         assert!((f64::from(num) / f64::from(den) / want - 1.0).abs() < 1e-3);
+    }
+
+    #[test]
+    fn an_image_fits_the_shown_shape() {
+        assert_eq!(fitted((1920, 1080), (640, 360), (1, 1)), (640, 360));
+        assert_eq!(fitted((100, 100), (640, 360), (1, 1)), (360, 360));
+        assert_eq!(fitted((100, 100), (360, 640), (0, 1)), (360, 360));
+        assert_eq!(fitted((1600, 400), (640, 360), (1, 1)), (640, 160));
+        // 720 × 576 shown as 16:9.
+        assert_eq!(fitted((1920, 1080), (720, 576), (64, 45)), (720, 576));
+        assert_eq!(fitted((500, 500), (720, 576), (64, 45)), (405, 576));
+        assert_eq!(fitted((1, 5000), (640, 360), (1, 1)), (1, 360));
+        assert_eq!(fitted((u32::MAX, 1), (u32::MAX, 1), (1, 1)), (u32::MAX, 1));
     }
 
     #[test]

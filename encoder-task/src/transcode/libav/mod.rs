@@ -1,4 +1,5 @@
-//! FFmpeg behind four small safe types: [`Decoder`], [`Picture`], [`Scaler`], [`Encoder`]. The only module of gopcast with `unsafe`.
+//! FFmpeg behind four small safe types: [`Decoder`], [`Picture`], [`Scaler`], [`Encoder`]; `image` makes pictures of image files.
+//! The only module of gopcast with `unsafe`.
 //!
 //! Invariants: a [`Picture`] always has buffers, in 8-bit 4:2:0 once it came out of a [`Scaler`]; pictures share their pixels and
 //! nobody writes to them; everything that FFmpeg allocates is owned by exactly one of these types.
@@ -6,6 +7,8 @@
     unsafe_code,
     reason = "FFmpeg is a C library; ffmpeg-next wraps neither extradata nor references to frames"
 )]
+
+mod image;
 
 use std::sync::Once;
 
@@ -19,6 +22,7 @@ use ffmpeg_next::{
 };
 
 use super::params::Colour;
+pub(crate) use image::ImageFormat;
 
 /// FFmpeg's name of the H.264 encoder that is used.
 const ENCODER: &str = "libx264";
@@ -69,6 +73,13 @@ impl Picture {
 
     pub(super) fn size(&self) -> (u32, u32) {
         (self.0.width(), self.0.height())
+    }
+
+    /// Whether both are handles on the same pixels.
+    fn has_pixels_of(&self, other: &Self) -> bool {
+        std::ptr::eq(self.0.data(0).as_ptr(), other.0.data(0).as_ptr())
+            && self.size() == other.size()
+            && self.0.format() == other.0.format()
     }
 
     /// The time that it was tagged with.
@@ -187,11 +198,14 @@ impl Decoder {
 pub(super) struct Scaler {
     size: (u32, u32),
     context: Option<scaling::Context>,
+    /// What came last and what became of it: a picture that is repeated is scaled once. As it is held on to, its pixels' address
+    /// can't be another picture's.
+    last: Option<(Picture, Picture)>,
 }
 
 impl Scaler {
     pub(super) fn new(width: u32, height: u32) -> Self {
-        Self { size: (width, height), context: None }
+        Self { size: (width, height), context: None, last: None }
     }
 
     /// The picture in this scaler's size; the same pixels if they have it already.
@@ -203,6 +217,13 @@ impl Scaler {
         }
         if input.size() == self.size && input.0.format() == Pixel::YUV420P {
             return Ok(input);
+        }
+        if let Some((from, to)) = &self.last
+            && from.has_pixels_of(&input)
+        {
+            let mut again = to.share()?;
+            again.0.set_pts(input.0.pts());
+            return Ok(again);
         }
         let (width, height) = input.size();
         let fits = self.context.as_ref().is_some_and(|context| {
@@ -226,7 +247,9 @@ impl Scaler {
             context.run(&input.0, &mut output).map_err(failed("scale"))?;
         }
         output.set_pts(input.0.pts());
-        Ok(Picture(output))
+        let output = Picture(output);
+        self.last = Some((input, output.share()?));
+        Ok(output)
     }
 }
 
