@@ -7,11 +7,13 @@
 pub mod end;
 pub mod open;
 pub mod publish;
+pub mod sweep;
 pub mod tell;
 
 pub use end::EndDecision;
 pub use open::OpenDecision;
-pub use publish::{ChunkDecision, CloseDecision, StartDecision};
+pub use publish::{ChunkDecision, CloseDecision, FloorDecision, StartDecision};
+pub use sweep::{HandoverDecision, SweepDecision};
 pub use tell::{Heard, Reaction, RebindReason};
 
 #[cfg(test)]

@@ -2,11 +2,12 @@
 
 use media::{
     id::PublishNo,
-    time::WallTime,
+    time::{Ticks, WallTime},
+    timeline::wall_ticks,
     verdict::{Code, Verdict},
-    wire::{Close, CloseReason},
+    wire::{Close, CloseReason, Start},
 };
-use service::table::{Broadcast, State};
+use service::table::{Binding, Broadcast, Floor, State};
 
 /// What to do about a `start`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +16,22 @@ pub enum StartDecision {
     Started(WallTime),
     /// Fix it.
     Fix,
+    /// The publish must stop.
+    Stop(Verdict),
+}
+
+/// Where a publish that may start begins on the timeline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FloorDecision<'a> {
+    /// Nothing is to be fixed: not before this, or at its first frame when nothing can be in its way.
+    Begins(Option<Ticks>),
+    /// Fix the floor, if the binding still is as it was seen.
+    Fix {
+        /// The binding.
+        seen: &'a Binding,
+        /// Its next floor.
+        floor: Floor,
+    },
     /// The publish must stop.
     Stop(Verdict),
 }
@@ -46,6 +63,31 @@ pub fn start(broadcast: Option<&Broadcast>, publish: PublishNo) -> StartDecision
         (Some(verdict), _) => StartDecision::Stop(verdict),
         (None, Some(at)) => StartDecision::Started(at),
         (None, None) => StartDecision::Fix,
+    }
+}
+
+/// Decides where a publish begins, once its broadcast has an availability start.
+///
+/// While a publisher is away, encoders fill the hole it leaves on the live timeline. The floor ends that: no fill goes beyond it, and
+/// it is not set before the end of what is filled already. So nothing that the publish sends is ever covered by a fill. Only a first
+/// publish has nothing before it, as long as nothing is committed.
+#[must_use]
+pub fn floor<'a>(
+    binding: Option<&'a Binding>,
+    request: &Start,
+    availability_start: WallTime,
+) -> FloorDecision<'a> {
+    // Freed by the end of the broadcast.
+    let Some(seen) = binding else { return FloorDecision::Stop(ended()) };
+    match seen.floor {
+        Some(floor) if floor.publish == request.publish => FloorDecision::Begins(Some(floor.at)),
+        Some(floor) if floor.publish > request.publish => FloorDecision::Stop(superseded()),
+        None if request.publish == PublishNo::FIRST && seen.live_end.is_none() => FloorDecision::Begins(None),
+        Some(_) | None => {
+            let arrived = wall_ticks(availability_start, request.first_frame);
+            let at = arrived.max(seen.live_end.unwrap_or(0)).max(0);
+            FloorDecision::Fix { seen, floor: Floor { publish: request.publish, at } }
+        }
     }
 }
 

@@ -24,6 +24,8 @@ pub enum RebindReason {
     Gone,
     /// It holds the binding to be another's, the table says it is its own.
     Stale,
+    /// It gave the broadcast up: it is shutting down, or has lost its storage.
+    HandedOver,
 }
 
 impl RebindReason {
@@ -35,6 +37,7 @@ impl RebindReason {
             Self::Draining => "draining",
             Self::Gone => "gone",
             Self::Stale => "stale",
+            Self::HandedOver => "handed-over",
         }
     }
 }

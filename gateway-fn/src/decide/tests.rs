@@ -38,6 +38,7 @@ fn live() -> Live {
         key_hash: "0".repeat(64).parse().unwrap(),
         profile: Profile::ALL[0],
         window_seconds: 999,
+        slate: None,
         current: Some(id()),
         created: WallTime(0),
     }

@@ -21,7 +21,7 @@ impl Gateway {
                 EndDecision::Tell(broadcast) => break broadcast,
                 EndDecision::BeginAndTell(broadcast) => match self.table.begin_ending(&broadcast).await {
                     Ok(()) => break broadcast,
-                    Err(error) => tries.after(error).await?,
+                    Err(error) => tries.after(error, &self.clock).await?,
                 },
             }
         };

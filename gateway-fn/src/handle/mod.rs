@@ -9,20 +9,25 @@ mod hop;
 mod open;
 mod publish;
 mod routes;
+mod sweep;
 mod tell;
 
-use std::time::{Duration, Instant};
+use std::{sync::Arc, time::Duration};
 
-use hop::Hop;
+pub use hop::{Hop, HopError};
 use lambda_runtime::Diagnostic;
-use media::wire::{ChunkReply, CloseReply, EndReply, GatewayRequest, OpenReply, StartReply};
+use media::wire::{
+    ChunkReply, CloseReply, EndReply, GatewayRequest, HandoverReply, OpenReply, StartReply, SweepReply,
+};
 use routes::Routes;
 use serde::Serialize;
 use service::{
     backoff::Backoff,
+    clock::Clock,
     config::Secret,
     table::{Table, TableError},
 };
+use tokio::time::Instant;
 
 /// Most tries of one event. Each lost race means that somebody else's write was done, so that even a burst of opens on few encoders
 /// gets through.
@@ -82,13 +87,18 @@ pub enum Reply {
     Close(CloseReply),
     /// To `end`.
     End(EndReply),
+    /// To `handover`.
+    Handover(HandoverReply),
+    /// To `sweep`.
+    Sweep(SweepReply),
 }
 
 /// The gateway of one process: its clients and what it remembers between invocations.
 #[derive(Debug)]
 pub struct Gateway {
     table: Table,
-    hop: Hop,
+    hop: Arc<dyn Hop>,
+    clock: Clock,
     routes: Routes,
 }
 
@@ -96,7 +106,14 @@ impl Gateway {
     /// A gateway on this table, that signs what it tells encoders with `secret`.
     #[must_use]
     pub fn new(table: Table, secret: Secret) -> Self {
-        Self { table, hop: Hop::new(secret), routes: Routes::default() }
+        let clock = Clock::default();
+        Self::on(table, Arc::new(hop::Http::new(secret, clock.clone())), clock)
+    }
+
+    /// A gateway that reaches its encoders in any way.
+    #[must_use]
+    pub fn on(table: Table, hop: Arc<dyn Hop>, clock: Clock) -> Self {
+        Self { table, hop, clock, routes: Routes::default() }
     }
 
     /// Handles one event as it came from Lambda.
@@ -112,6 +129,8 @@ impl Gateway {
             GatewayRequest::Chunk(chunk) => self.chunk(chunk).await.map(Reply::Chunk),
             GatewayRequest::Close(close) => self.close(close).await.map(Reply::Close),
             GatewayRequest::End(end) => self.end(end).await.map(Reply::End),
+            GatewayRequest::Handover(handover) => self.handover(handover).await.map(Reply::Handover),
+            GatewayRequest::Sweep => self.sweep().await.map(Reply::Sweep),
         };
         if let Err(error) = &reply {
             tracing::warn!(error = error as &dyn std::error::Error, "event failed");
@@ -140,7 +159,7 @@ impl Tries {
     }
 
     /// After a failed read or write: waits, and returns when it is worth reading the table again.
-    async fn after(&mut self, error: TableError) -> Result<(), Failure> {
+    async fn after(&mut self, error: TableError, clock: &Clock) -> Result<(), Failure> {
         // Two transactions on one item may cancel each other: that is transient, and the same to us as a lost race.
         if !error.is_conflict() && !error.is_transient() {
             return Err(error.into());
@@ -148,7 +167,7 @@ impl Tries {
         if !self.again() {
             return Err(Failure::Contended { what: self.what, tries: self.made, last: error });
         }
-        TRIES_BACKOFF.sleep(self.made).await;
+        TRIES_BACKOFF.sleep(self.made, clock).await;
         Ok(())
     }
 }

@@ -4,10 +4,7 @@ use media::{
     id::{BroadcastId, PublishNo},
     wire::{EncoderEvent, Open, OpenReply, Opened},
 };
-use service::{
-    clock,
-    table::{Broadcast, Live, State, TableError},
-};
+use service::table::{Broadcast, Live, State, TableError};
 
 use super::{Failure, Gateway, Tries, check_connection, tell::Told};
 use crate::{
@@ -44,7 +41,7 @@ impl Gateway {
                     }
                     return Ok(reply);
                 }
-                Err(error) => tries.after(error).await?,
+                Err(error) => tries.after(error, &self.clock).await?,
             }
         }
     }
@@ -55,7 +52,7 @@ impl Gateway {
             Some(id) => self.current(id).await?,
             None => None,
         };
-        match (open(request, live.as_ref(), current.as_ref(), clock::now()), live, current) {
+        match (open(request, live.as_ref(), current.as_ref(), self.clock.now()), live, current) {
             (OpenDecision::Refuse(verdict), ..) => Ok(OpenReply::Refused(verdict)),
             (OpenDecision::Again(opened), ..) => Ok(OpenReply::Opened(opened)),
             (OpenDecision::Next, _, Some(Current { broadcast, .. })) => {
@@ -80,10 +77,10 @@ impl Gateway {
         let Some(broadcast) = self.table.broadcast(id).await? else { return Ok(None) };
         // Only whether a live one has fallen silent is asked of the ledger.
         let last = match broadcast.state {
-            State::Live => self.table.last_row(id).await?,
+            State::Live => self.table.last_commit(id).await?,
             State::Ending | State::Ended => None,
         };
-        Ok(Some(Current { broadcast, last_commit: last.map(|row| row.committed) }))
+        Ok(Some(Current { broadcast, last_commit: last }))
     }
 
     /// Makes a broadcast in place of the live's current one, which is ended if it has to be.
@@ -94,8 +91,8 @@ impl Gateway {
         expire: Option<(BroadcastId, PublishNo)>,
         tell_end: Option<&BroadcastId>,
     ) -> Result<OpenReply, TableError> {
-        let now = clock::now();
-        let id = BroadcastId::new(now.unix_ms(), clock::random_bytes());
+        let now = self.clock.now();
+        let id = BroadcastId::new(now.unix_ms(), self.clock.random_bytes());
         let encoders = self.table.encoders().await?;
         // Before anything is ended: a publisher that can't be served must not take another off the air.
         let Some(encoder) = Ring::new(&encoders, now, &[]).place(&id) else {

@@ -2,40 +2,48 @@
 //! stopped at its next chunk), no write, and one POST on a kept connection.
 
 use media::wire::{ChunkReply, ChunkStored, Close, CloseReply, EncoderEvent, Start, StartReply};
-use service::{clock, table::Closed};
+use service::table::{Closed, TableError};
 
 use super::{Failure, Gateway, Tries, tell::Told};
 use crate::decide::{
-    ChunkDecision, CloseDecision, StartDecision,
-    publish::{chunk, close, ended, start},
+    ChunkDecision, CloseDecision, FloorDecision, StartDecision,
+    publish::{chunk, close, ended, floor, start},
     tell::judge,
 };
 
 impl Gateway {
-    /// Answers a `start`: the first to ask fixes the availability start, all others read it.
+    /// Answers a `start`: the first to ask fixes the availability start, all others read it; then the publish gets its place. A race
+    /// that was lost is decided anew.
     pub(super) async fn start(&self, request: &Start) -> Result<StartReply, Failure> {
         let mut tries = Tries::of("start");
         loop {
-            let broadcast = self.table.broadcast(&request.broadcast).await?;
-            match start(broadcast.as_ref(), request.publish) {
-                StartDecision::Started(availability_start) => {
-                    let binding = self.table.binding(&request.broadcast).await?;
-                    let resume_at = binding.and_then(|binding| binding.cursor).map(|cursor| cursor.end);
-                    return Ok(StartReply::Started { availability_start, resume_at });
-                }
-                StartDecision::Stop(verdict) => return Ok(StartReply::Stop(verdict)),
-                StartDecision::Fix => {
-                    match self.table.fix_availability_start(&request.broadcast, request.first_frame).await {
-                        Ok(()) => {
-                            // Nothing is stored before this is fixed.
-                            let availability_start = request.first_frame;
-                            return Ok(StartReply::Started { availability_start, resume_at: None });
-                        }
-                        Err(error) => tries.after(error).await?,
-                    }
-                }
+            match self.try_start(request).await {
+                Ok(reply) => return Ok(reply),
+                Err(error) => tries.after(error, &self.clock).await?,
             }
         }
+    }
+
+    async fn try_start(&self, request: &Start) -> Result<StartReply, TableError> {
+        let broadcast = self.table.broadcast(&request.broadcast).await?;
+        let availability_start = match start(broadcast.as_ref(), request.publish) {
+            StartDecision::Stop(verdict) => return Ok(StartReply::Stop(verdict)),
+            StartDecision::Started(at) => at,
+            StartDecision::Fix => {
+                self.table.fix_availability_start(&request.broadcast, request.first_frame).await?;
+                request.first_frame
+            }
+        };
+        let binding = self.table.binding(&request.broadcast).await?;
+        let resume_at = match floor(binding.as_ref(), request, availability_start) {
+            FloorDecision::Stop(verdict) => return Ok(StartReply::Stop(verdict)),
+            FloorDecision::Begins(at) => at,
+            FloorDecision::Fix { seen, floor } => {
+                self.table.set_floor(&request.broadcast, seen, floor).await?;
+                Some(floor.at)
+            }
+        };
+        Ok(StartReply::Started { availability_start, resume_at })
     }
 
     /// Answers a `chunk`.
@@ -68,11 +76,11 @@ impl Gateway {
                         publish: request.publish,
                         chunks: request.chunks,
                         reason: request.reason,
-                        at: clock::now(),
+                        at: self.clock.now(),
                     };
                     match self.table.note_closed(&request.broadcast, closed).await {
                         Ok(()) => break,
-                        Err(error) => tries.after(error).await?,
+                        Err(error) => tries.after(error, &self.clock).await?,
                     }
                 }
             }

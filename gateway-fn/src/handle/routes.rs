@@ -2,13 +2,14 @@
 //! epoch, and the process looks again.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use media::id::BroadcastId;
 use service::table::Binding;
+use tokio::time::Instant;
 
 /// How long a route is used without a look at the table: a binding that was moved by others is met within some GOPs even if the old
 /// encoder does not say so.
@@ -27,7 +28,7 @@ pub(super) struct Route {
 
 /// The remembered routes.
 #[derive(Debug, Default)]
-pub(super) struct Routes(Mutex<HashMap<BroadcastId, (Instant, Route)>>);
+pub(super) struct Routes(Mutex<BTreeMap<BroadcastId, (Instant, Route)>>);
 
 impl Routes {
     /// The route that was noted less than [`ROUTE_TTL`] before `now`.
@@ -68,7 +69,13 @@ mod tests {
     }
 
     fn route() -> Route {
-        let binding = Binding { encoder: "e".parse().unwrap(), epoch: Epoch::FIRST, cursor: None };
+        let binding = Binding {
+            encoder: "e".parse().unwrap(),
+            epoch: Epoch::FIRST,
+            cursor: None,
+            live_end: None,
+            floor: None,
+        };
         Route { binding, address: Some("127.0.0.1:1".to_owned()) }
     }
 

@@ -3,17 +3,16 @@
 //! Invariant: whoever is told last holds the binding, at an epoch that grew by one at each move. A wrong suspicion is harmless: the
 //! encoder that was left can't commit any more, and the new one goes on after the last ledger row.
 
-use std::time::Instant;
-
 use media::{
     id::{BroadcastId, EncoderId, Epoch, LiveId},
     verdict::Verdict,
     wire::{EncoderEvent, EncoderRequest},
 };
 use service::{
-    clock, event,
+    event,
     table::{Binding, TableError},
 };
+use tokio::time::Instant;
 
 use super::{Failure, Gateway, TRIES_BACKOFF, Tries, routes::Route};
 use crate::{
@@ -32,6 +31,41 @@ pub(super) enum Told {
     Nobody(&'static str),
 }
 
+/// One event on its way to whoever is bound to its broadcast, and what became of it so far.
+#[derive(Debug)]
+pub(super) struct Telling {
+    request: EncoderRequest,
+    tries: Tries,
+    /// Encoders that failed during this event.
+    excluded: Vec<EncoderId>,
+    /// The last binding that can't be used, and why.
+    failed: Option<(Epoch, RebindReason)>,
+    /// The last binding that its own encoder took for another's.
+    stale: Option<Epoch>,
+    /// How often the broadcast was moved.
+    pub(super) moved: u32,
+}
+
+impl Telling {
+    pub(super) fn new(live: &LiveId, broadcast: &BroadcastId, what: EncoderEvent) -> Self {
+        let (live, broadcast) = (live.clone(), broadcast.clone());
+        Self {
+            request: EncoderRequest { live, broadcast, epoch: Epoch::FIRST, what },
+            tries: Tries::of("tell"),
+            excluded: Vec::new(),
+            failed: None,
+            stale: None,
+            moved: 0,
+        }
+    }
+
+    /// Whoever has the broadcast under this epoch is not to be asked.
+    pub(super) fn without(mut self, epoch: Epoch, reason: RebindReason) -> Self {
+        self.failed = Some((epoch, reason));
+        self
+    }
+}
+
 impl Gateway {
     /// Tells the encoder that `broadcast` is bound to, or the next one that can be bound.
     pub(super) async fn tell(
@@ -40,51 +74,55 @@ impl Gateway {
         broadcast: &BroadcastId,
         what: EncoderEvent,
     ) -> Result<Told, Failure> {
-        let mut request =
-            EncoderRequest { live: live.clone(), broadcast: broadcast.clone(), epoch: Epoch::FIRST, what };
-        let mut tries = Tries::of("tell");
-        // Encoders that failed during this event, and why the last binding can't be used.
-        let (mut excluded, mut failed, mut stale) = (Vec::new(), None, None);
+        self.carry(&mut Telling::new(live, broadcast, what)).await
+    }
+
+    /// Brings an event to an encoder. Every race that was lost, and every call to the table that failed for now, leads back to a fresh
+    /// look at the binding.
+    pub(super) async fn carry(&self, telling: &mut Telling) -> Result<Told, Failure> {
         loop {
-            let Some(route) = self.route(broadcast).await? else { return Ok(Told::Over) };
-            request.epoch = route.binding.epoch;
-            let reaction = match failed {
-                // The binding that failed still stands, because the move to another lost a race: do not ask again.
-                Some((epoch, reason)) if epoch == request.epoch => Reaction::Rebind(reason),
-                _ => react(self.ask(&route, &request).await, stale == Some(request.epoch)),
-            };
-            match reaction {
-                Reaction::Accepted(verdicts) => return Ok(Told::Accepted(verdicts)),
-                Reaction::Over => {
-                    self.routes.forget(broadcast);
-                    return Ok(Told::Over);
-                }
-                Reaction::LookAgain => {
-                    self.routes.forget(broadcast);
-                    stale = Some(request.epoch);
-                    // It may only be too busy, or have read the table just before the binding came.
-                    TRIES_BACKOFF.sleep(1).await;
-                }
-                Reaction::Rebind(reason) => {
-                    self.routes.forget(broadcast);
-                    failed = Some((request.epoch, reason));
-                    if !excluded.contains(&route.binding.encoder) {
-                        excluded.push(route.binding.encoder.clone());
-                    }
-                    match self.rebind(live, broadcast, &route.binding, &excluded, reason).await {
-                        Ok(true) => {}
-                        Ok(false) => return Ok(Told::Nobody("no other encoder is alive")),
-                        Err(error) => {
-                            tries.after(error).await?;
-                            continue;
-                        }
-                    }
-                }
-            }
-            if !tries.again() {
-                return Ok(Told::Nobody("no encoder answered in time"));
+            match self.try_carry(telling).await {
+                Ok(Some(told)) => return Ok(told),
+                Ok(None) if telling.tries.again() => {}
+                Ok(None) => return Ok(Told::Nobody("no encoder answered in time")),
+                Err(error) => telling.tries.after(error, &self.clock).await?,
             }
         }
+    }
+
+    /// Asks once, and moves the broadcast if that is what the answer means; `None` when whoever is bound now is to be asked.
+    async fn try_carry(&self, telling: &mut Telling) -> Result<Option<Told>, TableError> {
+        let Some(route) = self.route(&telling.request.broadcast).await? else { return Ok(Some(Told::Over)) };
+        let epoch = route.binding.epoch;
+        telling.request.epoch = epoch;
+        let reaction = match telling.failed {
+            // The binding that failed still stands, because the move to another lost a race: do not ask again.
+            Some((failed, reason)) if failed == epoch => Reaction::Rebind(reason),
+            _ => react(self.ask(&route, &telling.request).await, telling.stale == Some(epoch)),
+        };
+        if !matches!(reaction, Reaction::Accepted(_)) {
+            self.routes.forget(&telling.request.broadcast);
+        }
+        match reaction {
+            Reaction::Accepted(verdicts) => return Ok(Some(Told::Accepted(verdicts))),
+            Reaction::Over => return Ok(Some(Told::Over)),
+            Reaction::LookAgain => {
+                telling.stale = Some(epoch);
+                // It may only be too busy, or have read the table just before the binding came.
+                TRIES_BACKOFF.sleep(1, &self.clock).await;
+            }
+            Reaction::Rebind(reason) => {
+                telling.failed = Some((epoch, reason));
+                if !telling.excluded.contains(&route.binding.encoder) {
+                    telling.excluded.push(route.binding.encoder.clone());
+                }
+                if !self.rebind(telling, &route.binding, reason).await? {
+                    return Ok(Some(Told::Nobody("no other encoder is alive")));
+                }
+                telling.moved += 1;
+            }
+        }
+        Ok(None)
     }
 
     /// The route of a broadcast, remembered or read; `None` when it has no binding.
@@ -117,17 +155,16 @@ impl Gateway {
         }
     }
 
-    /// Moves a broadcast to the next encoder on the ring; false when there is none but the `excluded`.
+    /// Moves a broadcast to the next encoder on the ring; false when there is none but those that failed.
     async fn rebind(
         &self,
-        live: &LiveId,
-        broadcast: &BroadcastId,
+        telling: &Telling,
         seen: &Binding,
-        excluded: &[EncoderId],
         reason: RebindReason,
     ) -> Result<bool, TableError> {
+        let (live, broadcast) = (&telling.request.live, &telling.request.broadcast);
         let encoders = self.table.encoders().await?;
-        let mut ring = Ring::new(&encoders, clock::now(), excluded);
+        let mut ring = Ring::new(&encoders, self.clock.now(), &telling.excluded);
         let Some(encoder) = ring.place(broadcast) else {
             tracing::warn!(%broadcast, encoder = %seen.encoder, reason = reason.as_str(), "no other encoder is alive");
             return Ok(false);

@@ -89,6 +89,7 @@ impl Stack {
             key_hash: key(name).hash(),
             profile: Profile::P360,
             window_seconds: WINDOW_SECONDS,
+            slate: None,
             current: None,
             created: clock::now(),
         };

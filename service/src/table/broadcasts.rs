@@ -208,6 +208,14 @@ impl Table {
         rows.iter().map(|row| Ok((row.required(SK)?, row.required("live")?))).collect()
     }
 
+    /// Takes a broadcast that is over off the list of those on air.
+    ///
+    /// # Errors
+    /// When the table could not be written.
+    pub async fn forget_on_air(&self, broadcast: &BroadcastId) -> Result<(), TableError> {
+        self.write("forget on air", vec![Write::delete(Key::new(ON_AIR, broadcast.as_str()))]).await
+    }
+
     /// Changes the broadcast's own row under conditions.
     async fn update_meta(
         &self,
