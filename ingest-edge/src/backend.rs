@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use service::{
     backoff::Backoff,
     bucket::{Bucket, Condition, Kind, Put},
+    clock::Clock,
     gateway::Gateway,
 };
 use tokio::time::Instant;
@@ -32,6 +33,8 @@ pub struct CallError {
 /// The world behind the edge. Both calls may be repeated: the write is create-only and what it writes is fixed by its key, events are
 /// idempotent.
 pub trait Backend: Send + Sync + 'static {
+    /// This process's time and dice.
+    fn clock(&self) -> &Clock;
     /// Keeps a chunk under a key. That there is one already means that an earlier try of ours arrived.
     fn put(&self, key: &str, bytes: Bytes) -> impl Future<Output = Result<(), CallError>> + Send;
     /// Sends an event to the gateway and waits for its reply.
@@ -48,9 +51,15 @@ pub struct Aws {
     pub bucket: Bucket,
     /// Who decides.
     pub gateway: Gateway,
+    /// Time and dice.
+    pub clock: Clock,
 }
 
 impl Backend for Aws {
+    fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), CallError> {
         match self.bucket.put(key, bytes, Kind::CHUNK, Condition::Absent, &[]).await {
             Ok(Put::Stored(_)) => Ok(()),
@@ -76,6 +85,7 @@ impl Backend for Aws {
 pub async fn persist<T, F: Future<Output = Result<T, CallError>>>(
     what: &'static str,
     until: Option<Instant>,
+    clock: &Clock,
     mut call: impl FnMut() -> F,
 ) -> Result<T, CallError> {
     let mut attempt = 0u32;
@@ -91,7 +101,7 @@ pub async fn persist<T, F: Future<Output = Result<T, CallError>>>(
             Err(error) => error,
         };
         attempt += 1;
-        let wait = Backoff::REGIONAL.wait(attempt, rand::random());
+        let wait = Backoff::REGIONAL.wait(attempt, clock.chance());
         let late = until.is_some_and(|until| Instant::now() + wait >= until);
         if late || (!error.transient && attempt >= LASTING_TRIES_MAX) {
             tracing::error!(what, attempt, error = %error, "gave up");
@@ -123,7 +133,7 @@ mod tests {
     async fn calls(transient: bool, until: Option<Duration>, succeed_at: u32) -> (u32, bool) {
         let count = AtomicU32::new(0);
         let until = until.map(|after| Instant::now() + after);
-        let result = persist("test", until, || async {
+        let result = persist("test", until, &Clock::default(), || async {
             let n = count.fetch_add(1, Ordering::Relaxed) + 1;
             if n >= succeed_at { Ok(()) } else { Err(CallError { message: "no".to_owned(), transient }) }
         })
@@ -143,7 +153,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn silence_is_bounded_too() {
         let until = Some(Instant::now() + Duration::from_secs(1));
-        let result: Result<(), _> = persist("test", until, std::future::pending).await;
+        let result: Result<(), _> = persist("test", until, &Clock::default(), std::future::pending).await;
         assert!(result.is_err());
     }
 }

@@ -15,7 +15,7 @@ use ingest_edge::{
     tls::Certificate,
     upload::{Budget, PROCESS_BYTES_MAX},
 };
-use service::{aws, bucket::Bucket, config::Env, drain, event, gateway::Gateway, telemetry};
+use service::{aws, bucket::Bucket, clock::Clock, config::Env, drain, event, gateway::Gateway, telemetry};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -28,8 +28,11 @@ async fn main() -> Result<()> {
     let certificate = Certificate::load(&config.certificate, &config.key)
         .context("check GOPCAST_TLS_CERT and GOPCAST_TLS_KEY")?;
     let sdk = aws::load().await;
-    let backend =
-        Aws { bucket: Bucket::new(&sdk, &config.bucket), gateway: Gateway::new(&sdk, &config.function) };
+    let backend = Aws {
+        bucket: Bucket::new(&sdk, &config.bucket),
+        gateway: Gateway::new(&sdk, &config.function),
+        clock: Clock::default(),
+    };
     let shared = Shared {
         backend: Arc::new(backend),
         budget: Budget::new(PROCESS_BYTES_MAX),

@@ -70,7 +70,7 @@ pub(super) async fn open<B: Backend>(
 ) -> Result<OpenReply, Verdict> {
     let request = GatewayRequest::Open(Open { connection, key_hash, filler });
     let until = Some(Instant::now() + OPEN_TIMEOUT);
-    let reply = persist("opening a publish", until, || backend.ask(&request)).await;
+    let reply = persist("opening a publish", until, backend.clock(), || backend.ask(&request)).await;
     reply.map_err(|_| unavailable("gopcast could not check the stream key."))
 }
 
@@ -166,7 +166,7 @@ impl<B: Backend> Publish<B> {
         Box::pin(async move {
             let request = GatewayRequest::Start(Start { broadcast, publish, first_frame });
             let until = Some(Instant::now() + START_TIMEOUT);
-            let reply = persist("starting a publish", until, || backend.ask(&request)).await;
+            let reply = persist("starting a publish", until, backend.clock(), || backend.ask(&request)).await;
             reply.map_err(|_| unavailable("gopcast could not start the broadcast."))
         })
     }
@@ -258,12 +258,12 @@ async fn close<B: Backend>(backend: &B, opened: &Opened, chunks: u32, reason: Cl
     let until = Instant::now() + CLOSE_TIMEOUT;
     let mut retries = 0u32;
     loop {
-        match persist("closing a publish", Some(until), || backend.ask(&request)).await {
+        match persist("closing a publish", Some(until), backend.clock(), || backend.ask(&request)).await {
             Ok(CloseReply::Closed) => return,
             Ok(CloseReply::Retry { reason }) if Instant::now() < until => {
                 retries += 1;
                 tracing::warn!(retries, reason, "no encoder took note of the close, telling again");
-                Backoff::REGIONAL.sleep(retries).await;
+                Backoff::REGIONAL.sleep(retries, backend.clock()).await;
             }
             Ok(CloseReply::Retry { reason }) => {
                 tracing::error!(reason, "no encoder took note of the close");

@@ -3,6 +3,9 @@
 //! Invariants: chunks are written create-only, several at once, and told strictly in the order of their numbers, each only when it and all
 //! before it are stored. Failures are repeated with growing, jittered waits. What waits is bounded in chunks and bytes, per publish
 //! and for the process ([`Backlog::full`]); the connection stops reading then, so that the publisher's own congestion control acts.
+//! Once the publish is known to be stopped (superseded, ended, refused) no write begins any more; those under way are waited for, so that
+//! what is stored is known and told with the `close`. That telling fails does not keep a chunk from being stored.
+//! Everything runs in one task, in an order that only its inputs decide.
 
 mod backlog;
 
@@ -27,6 +30,7 @@ use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
 };
+use tokio_util::sync::CancellationToken;
 
 pub use self::backlog::{Backlog, Budget, PROCESS_BYTES_MAX};
 use crate::backend::{Backend, persist, unavailable};
@@ -35,6 +39,11 @@ use crate::backend::{Backend, persist, unavailable};
 pub const PUTS_AT_ONCE: usize = 3;
 /// Most chunks handed over and not yet taken: what one read of the socket may yield beyond a full backlog, and the backlog itself.
 const HANDOVER_MAX: usize = backlog::CHUNKS_MAX * 2;
+/// Largest payload that is encoded in place: copying and hashing so much takes less than a hop to another thread and back. What is larger
+/// takes milliseconds, which the threads that serve sockets do not have.
+const ENCODE_INLINE_MAX: usize = 64 << 10;
+/// Time for the writes that are under way when a publish is stopped: a few tries of each.
+const STOP_GRACE: Duration = Duration::from_secs(5);
 /// Warnings kept for the broadcaster between two looks; more say nothing new.
 const WARNINGS_MAX: usize = 16;
 
@@ -73,6 +82,7 @@ pub struct Queue {
     chunks: mpsc::Sender<Box<Chunk>>,
     backlog: Arc<Backlog>,
     stop: watch::Receiver<Option<Verdict>>,
+    halt: CancellationToken,
     warnings: mpsc::Receiver<Verdict>,
     progress: Arc<Progress>,
     task: JoinHandle<bool>,
@@ -96,16 +106,18 @@ impl Queue {
         let (stopping, stop) = watch::channel(None);
         let (warn, warnings) = mpsc::channel(WARNINGS_MAX);
         let (backlog, progress) = (Backlog::new(budget), Arc::new(Progress::default()));
+        let halt = CancellationToken::new();
         let worker = Worker {
             backend,
             identity,
             backlog: Arc::clone(&backlog),
             progress: Arc::clone(&progress),
             stop: stopping,
+            halt: halt.clone(),
             warn,
         };
         let task = tokio::spawn(tracing::Instrument::in_current_span(worker.run(incoming)));
-        Self { chunks, backlog, stop, warnings, progress, task }
+        Self { chunks, backlog, stop, halt, warnings, progress, task }
     }
 
     /// Whether no more should be read from the publisher for now.
@@ -117,13 +129,14 @@ impl Queue {
     /// Takes a chunk in charge.
     ///
     /// # Errors
-    /// When far more than a full backlog was handed over, or the queue has stopped.
+    /// When far more than a full backlog was handed over, or the queue has stopped: then with the reason.
     pub fn push(&self, chunk: Box<Chunk>) -> Result<(), Verdict> {
         let bytes = chunk.payload.len();
         self.backlog.add(bytes);
         self.chunks.try_send(chunk).map_err(|_| {
             self.backlog.remove(bytes);
-            unavailable("The stream can't be stored fast enough.")
+            let stopped = self.stop.borrow().clone();
+            stopped.unwrap_or_else(|| unavailable("The stream can't be stored fast enough."))
         })
     }
 
@@ -139,12 +152,19 @@ impl Queue {
 
     /// No more chunks come: stores and tells what there is, for at most `grace`.
     pub async fn finish(self, grace: Duration) -> Outcome {
-        drop(self.chunks);
-        let abort = self.task.abort_handle();
-        let complete = matches!(tokio::time::timeout(grace, self.task).await, Ok(Ok(true)));
+        let Self { chunks, progress, task, .. } = self;
+        drop(chunks);
+        let abort = task.abort_handle();
+        let complete = matches!(tokio::time::timeout(grace, task).await, Ok(Ok(true)));
         abort.abort();
         let count = |n: &AtomicU32| n.load(Ordering::Acquire);
-        Outcome { stored: count(&self.progress.stored), told: count(&self.progress.told), complete }
+        Outcome { stored: count(&progress.stored), told: count(&progress.told), complete }
+    }
+
+    /// The publish is stopped: begins no more writes and waits, for a bounded time, for those under way.
+    pub async fn halt(self) -> Outcome {
+        self.halt.cancel();
+        self.finish(STOP_GRACE).await
     }
 }
 
@@ -162,24 +182,59 @@ struct Worker<B> {
     backlog: Arc<Backlog>,
     progress: Arc<Progress>,
     stop: watch::Sender<Option<Verdict>>,
+    halt: CancellationToken,
     warn: mpsc::Sender<Verdict>,
+}
+
+/// Why telling ended early.
+enum Untold {
+    /// The gateway says that the publish must stop.
+    Stopped(Verdict),
+    /// The gateway can't be asked, for a reason that waiting does not mend.
+    Failed,
 }
 
 impl<B: Backend> Worker<B> {
     /// True when everything was stored and told.
     async fn run(self, incoming: mpsc::Receiver<Box<Chunk>>) -> bool {
         let (stored, to_tell) = watch::channel(0);
-        let result = tokio::try_join!(self.store(incoming, stored), self.tell(to_tell));
-        match result {
-            Ok(((), ())) => true,
-            Err(verdict) => {
-                self.stop.send_replace(Some(verdict));
-                false
+        let storing = async {
+            let result = self.store(incoming, stored).await;
+            result.map_err(|verdict| self.stopping(verdict)).is_ok()
+        };
+        let telling = async {
+            let told = tokio::select! {
+                biased;
+                () = self.halt.cancelled() => return false,
+                told = self.tell(to_tell) => told,
+            };
+            match told {
+                Ok(()) => true,
+                Err(Untold::Stopped(verdict)) => {
+                    self.halt.cancel();
+                    self.stopping(verdict);
+                    false
+                }
+                Err(Untold::Failed) => {
+                    self.stopping(unavailable("The stream can't be processed."));
+                    false
+                }
             }
-        }
+        };
+        let (stored, told) = tokio::join!(storing, telling);
+        stored && told
     }
 
-    /// Stores what comes in; counts what is stored without a hole.
+    /// The connection is to stop the publish. The first reason stands.
+    fn stopping(&self, verdict: Verdict) {
+        self.stop.send_if_modified(|stop| {
+            let first = stop.is_none();
+            stop.get_or_insert(verdict);
+            first
+        });
+    }
+
+    /// Stores what comes in, until no more comes or the publish is stopped; counts what is stored without a hole.
     async fn store(
         &self,
         mut incoming: mpsc::Receiver<Box<Chunk>>,
@@ -189,16 +244,18 @@ impl<B: Backend> Worker<B> {
         let mut more = true;
         while more || !puts.is_empty() {
             tokio::select! {
-                chunk = incoming.recv(), if more && puts.len() < PUTS_AT_ONCE => match chunk {
-                    Some(chunk) => puts.push_back(self.put(chunk)),
-                    None => more = false,
-                },
+                biased;
                 Some(put) = puts.next(), if !puts.is_empty() => {
                     let bytes = put?;
                     self.backlog.remove(bytes);
                     let count = self.progress.stored.fetch_add(1, Ordering::AcqRel) + 1;
                     stored.send_replace(count);
                 }
+                () = self.halt.cancelled(), if more => more = false,
+                chunk = incoming.recv(), if more && puts.len() < PUTS_AT_ONCE => match chunk {
+                    Some(chunk) => puts.push_back(self.put(chunk)),
+                    None => more = false,
+                },
             }
         }
         Ok(())
@@ -208,27 +265,34 @@ impl<B: Backend> Worker<B> {
     async fn put(&self, chunk: Box<Chunk>) -> Result<usize, Verdict> {
         let key = names::chunk(&self.identity.broadcast, chunk.header.pos);
         let bytes = chunk.payload.len();
-        // Copying and hashing some megabytes takes milliseconds: not on the threads that serve sockets.
-        let encoded = tokio::task::spawn_blocking(move || chunk.encode()).await;
+        let encoded = if bytes <= ENCODE_INLINE_MAX {
+            chunk.encode()
+        } else {
+            match tokio::task::spawn_blocking(move || chunk.encode()).await {
+                Ok(encoded) => encoded,
+                Err(error) => {
+                    tracing::error!(key, error = %error, "encoding a chunk failed");
+                    return Err(unavailable("The stream could not be cut into chunks."));
+                }
+            }
+        };
         let body = match encoded {
-            Ok(Ok(body)) => body,
-            Ok(Err(error)) => {
+            Ok(body) => body,
+            Err(error) => {
                 tracing::error!(key, error = %error, "chunk contradicts itself");
                 return Err(unavailable("The stream could not be cut into chunks."));
             }
-            Err(error) => {
-                tracing::error!(key, error = %error, "encoding a chunk failed");
-                return Err(unavailable("The stream could not be cut into chunks."));
-            }
         };
-        match persist("storing a chunk", None, || self.backend.put(&key, body.clone())).await {
+        match persist("storing a chunk", None, self.backend.clock(), || self.backend.put(&key, body.clone()))
+            .await
+        {
             Ok(()) => Ok(bytes),
             Err(_) => Err(unavailable("The stream can't be stored.")),
         }
     }
 
     /// Tells of each stored chunk, in order.
-    async fn tell(&self, mut stored: watch::Receiver<u32>) -> Result<(), Verdict> {
+    async fn tell(&self, mut stored: watch::Receiver<u32>) -> Result<(), Untold> {
         let mut next = 0u32;
         loop {
             // An error means that all is stored and counted.
@@ -245,7 +309,7 @@ impl<B: Backend> Worker<B> {
         }
     }
 
-    async fn tell_one(&self, seq: ChunkSeq) -> Result<(), Verdict> {
+    async fn tell_one(&self, seq: ChunkSeq) -> Result<(), Untold> {
         let request = GatewayRequest::Chunk(ChunkStored {
             live: self.identity.live.clone(),
             broadcast: self.identity.broadcast.clone(),
@@ -253,7 +317,9 @@ impl<B: Backend> Worker<B> {
         });
         let mut retries = 0u32;
         loop {
-            let reply = persist("telling of a chunk", None, || self.backend.ask(&request)).await;
+            let reply =
+                persist("telling of a chunk", None, self.backend.clock(), || self.backend.ask(&request))
+                    .await;
             match reply {
                 Ok(ChunkReply::Accepted { warnings }) => {
                     for warning in warnings {
@@ -265,10 +331,10 @@ impl<B: Backend> Worker<B> {
                 Ok(ChunkReply::Retry { reason }) => {
                     retries += 1;
                     tracing::warn!(seq = seq.0, retries, reason, "no encoder took the chunk, telling again");
-                    Backoff::REGIONAL.sleep(retries).await;
+                    Backoff::REGIONAL.sleep(retries, self.backend.clock()).await;
                 }
-                Ok(ChunkReply::Stop(verdict)) => return Err(verdict),
-                Err(_) => return Err(unavailable("The stream can't be processed.")),
+                Ok(ChunkReply::Stop(verdict)) => return Err(Untold::Stopped(verdict)),
+                Err(_) => return Err(Untold::Failed),
             }
         }
     }

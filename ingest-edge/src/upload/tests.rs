@@ -13,6 +13,7 @@ use media::{
     wire::OpenReply,
 };
 use serde::de::DeserializeOwned;
+use service::clock::Clock;
 
 use super::*;
 use crate::backend::CallError;
@@ -30,6 +31,7 @@ enum Fault {
 
 #[derive(Default)]
 struct Faulty {
+    clock: Clock,
     /// The faults of the next calls; then all is well.
     puts: Mutex<Vec<Option<Fault>>>,
     asks: Mutex<Vec<Option<Fault>>>,
@@ -49,6 +51,10 @@ fn failed() -> CallError {
 }
 
 impl Backend for Faulty {
+    fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), CallError> {
         let now = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_at_once.fetch_max(now, Ordering::SeqCst);

@@ -29,6 +29,7 @@ use media::{
     wire::{ChunkReply, Close, CloseReply, GatewayRequest, OpenReply, Opened, StartReply},
 };
 use serde::{Serialize, de::DeserializeOwned};
+use service::clock::Clock;
 use tokio::{net::TcpListener, process::Command, sync::watch, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -49,6 +50,7 @@ struct State {
 
 /// Bucket and gateway.
 struct Memory {
+    clock: Clock,
     state: Mutex<State>,
     changed: watch::Sender<()>,
 }
@@ -68,6 +70,10 @@ fn reply<T: Serialize, R: DeserializeOwned>(reply: T) -> R {
 }
 
 impl Backend for Memory {
+    fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), CallError> {
         let before = self.state().stored.insert(key.to_owned(), bytes);
         assert!(before.is_none(), "{key} was stored twice");
@@ -106,7 +112,9 @@ impl Backend for Memory {
                 state.closes.push(close.clone());
                 reply(CloseReply::Closed)
             }
-            GatewayRequest::End(_) => panic!("the edge ends no broadcasts"),
+            GatewayRequest::End(_) | GatewayRequest::Handover(_) | GatewayRequest::Sweep => {
+                panic!("not an edge's: {request:?}")
+            }
         };
         self.changed.send_replace(());
         Ok(answer)
@@ -148,7 +156,7 @@ impl Edge {
         std::fs::write(&chain, made.cert.pem()).unwrap();
         std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
         let (changes, changed) = watch::channel(());
-        let memory = Arc::new(Memory { state: Mutex::default(), changed: changes });
+        let memory = Arc::new(Memory { clock: Clock::default(), state: Mutex::default(), changed: changes });
         let shared = Shared {
             backend: Arc::clone(&memory),
             budget: Budget::new(PROCESS_BYTES_MAX),
