@@ -66,6 +66,11 @@ fn file(dir: &tempfile::TempDir, packaged: &Packaged) -> String {
     path.into_os_string().into_string().unwrap()
 }
 
+/// What a strict decoder has to say of a file.
+fn strictly(file: &str) -> String {
+    run("ffmpeg", &["-v", "error", "-xerror", "-err_detect", "explode", "-i", file, "-f", "null", "-"])
+}
+
 /// Every picture of a file as planes of `format`.
 fn pixels(file: &str, format: &str) -> Vec<u8> {
     let raw = format!("{file}.{format}");
@@ -143,15 +148,18 @@ fn check(chunk: &Chunk, frames: [usize; 3]) {
     let mut at = covered(chunk);
     let mut sound = at.audio_end_at_most;
     let mut ends: Vec<u64> = Vec::new();
+    let mut joined: Vec<Vec<u8>> = Vec::new();
     for packaged in &shown {
         let read = boxes::read(&packaged.segment_bytes);
         ends.push(read.decode_time + read.duration());
+        joined.push([&packaged.init_bytes[..], &packaged.segment_bytes].concat());
     }
     for (ticks, frames) in [180_000, 180_000, 117_000].into_iter().zip(frames) {
         at = after(&at, Some(sound), ticks, sample_rate);
         let fill = source.fill(&at, &PLAN).unwrap();
         assert_eq!(fill.len(), shown.len());
-        for ((packaged, show), end) in fill.iter().zip(&shown).zip(&mut ends) {
+        for (((packaged, show), end), joined) in fill.iter().zip(&shown).zip(&mut ends).zip(&mut joined) {
+            joined.extend(&packaged.segment_bytes);
             let rung = packaged.segment.rung.as_str();
             assert_eq!(packaged.init, show.init, "{rung}");
             assert!(packaged.init_bytes == show.init_bytes, "{rung}: the chunk's own initialization segment");
@@ -165,8 +173,7 @@ fn check(chunk: &Chunk, frames: [usize; 3]) {
             assert_eq!(u64::try_from(times[0]).unwrap(), packaged.segment.time, "{rung}");
             assert!(read.samples.iter().all(|s| s.1 >= 0), "{rung}");
             let alone = file(&dir, packaged);
-            let args = ["-v", "error", "-xerror", "-err_detect", "explode", "-i", &alone, "-f", "null", "-"];
-            assert_eq!(run("ffmpeg", &args), "", "{rung}: decodes alone");
+            assert_eq!(strictly(&alone), "", "{rung}: decodes alone");
             if rung == "audio" {
                 assert!(read.samples.iter().all(|s| s.0 == 1024 && s.2 == 0x0200_0000));
                 sound += 1024 * i64::try_from(read.samples.len()).unwrap();
@@ -183,6 +190,11 @@ fn check(chunk: &Chunk, frames: [usize; 3]) {
             let even = i64::try_from(read.duration()).unwrap() / i64::try_from(frames).unwrap();
             assert!(steps.iter().all(|step| step.abs_diff(steps[0]) <= 1 && *step <= even), "{rung}");
         }
+    }
+    for (show, bytes) in shown.iter().zip(joined) {
+        let path = dir.path().join("joined.mp4");
+        std::fs::write(&path, bytes).unwrap();
+        assert_eq!(strictly(path.to_str().unwrap()), "", "{}: decodes after the show", show.segment.rung);
     }
 }
 

@@ -68,7 +68,7 @@ pub enum FillError {
 }
 
 /// What fills of one broadcast are made from: a picture, and what its sound is like. Holds one picture in memory and the few
-/// encoded lengths that it keeps, some 100 kB each.
+/// encoded lengths that it keeps, each as large as the segments that are made of it (2 s of a 720p ladder: 250 kB).
 #[derive(Debug)]
 pub struct Source {
     still: Option<Arc<Still>>,
