@@ -53,11 +53,15 @@ Exit codes: 0 stopped as asked; 1 could not start; 2 wrong usage; 130 stopped by
 
 const VERIFY_HELP: &str = "\
 Reads the ledger, the bucket and the manifests, and checks that
+  - every stored chunk is in exactly one row, whenever and by whomever it was stored,
   - the rows of each publish are numbered 0, 1, 2… and follow each other on the timeline without
     hole or overlap,
-  - every stored chunk is in exactly one row,
-  - every segment and initialization segment is there with the recorded size and SHA-256,
-  - the manifests name the segments of the ledger, all of them, in order, and no other,
+  - what was shown live (rows, and fills of holes) never overlaps, and a fill goes on where the
+    timeline ended,
+  - every segment and initialization segment is there with the recorded size and SHA-256; those
+    of fills are there,
+  - a dynamic manifest names the live timeline, a static one the replay (for a moment after the
+    end the stable address may still show the live timeline): all of it, in order, and no more,
   - epochs never fall.
 Stored chunks expire after a while; those that are gone are only mentioned.
 

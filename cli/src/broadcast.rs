@@ -3,11 +3,11 @@
 use anyhow::Context as _;
 use media::{
     id::{BroadcastId, LiveId},
-    ledger, names,
-    time::{VIDEO_TIMESCALE, WallTime},
+    names,
+    time::{Ticks, VIDEO_TIMESCALE, WallTime},
 };
 use serde::Serialize;
-use service::table::{Broadcast, BroadcastEntry, State};
+use service::table::{Broadcast, BroadcastEntry, Ledger, State};
 
 use crate::{
     args::BroadcastCommand,
@@ -61,6 +61,13 @@ struct Shown {
     /// Seconds committed.
     seconds: f64,
     chunks: usize,
+    /// Chunks among them that came when the live timeline had passed their place: only the replay shows them.
+    late: usize,
+    /// Places where nobody published; live they are filled, the replay closes them.
+    holes: usize,
+    /// Fills of holes, and how many seconds they cover.
+    fills: usize,
+    fill_seconds: f64,
     segments: usize,
     bytes: u64,
     rungs: Vec<String>,
@@ -122,7 +129,7 @@ async fn show(id: &BroadcastId, args: &crate::args::StackArgs) -> anyhow::Result
     let (_, stack) = Stack::find(&args.data)?;
     let table = stack.clients().await.table;
     let row = table.broadcast(id).await?.with_context(|| format!("there is no broadcast {id}"))?;
-    let (ledger, binding) = (table.ledger(id).await?.rows, table.binding(id).await?);
+    let (ledger, binding) = (table.ledger(id).await?, table.binding(id).await?);
     let entry = BroadcastEntry {
         broadcast: id.clone(),
         state: row.state,
@@ -143,22 +150,26 @@ fn summary(
     stack: &Stack,
     row: &Broadcast,
     entry: &BroadcastEntry,
-    ledger: &[ledger::Row],
+    ledger: &Ledger,
     encoder: Option<String>,
 ) -> Shown {
-    let segments = || ledger.iter().flat_map(|row| &row.segments);
+    let rows = || ledger.rows.iter().chain(&ledger.late);
+    let segments = || rows().flat_map(|row| &row.segments);
     let mut rungs: Vec<String> = Vec::new();
     for segment in segments() {
         if !rungs.contains(&segment.rung) {
             rungs.push(segment.rung.clone());
         }
     }
-    let ms = ledger.iter().map(|row| row.end - row.start).sum::<i64>() * 1000 / i64::from(VIDEO_TIMESCALE);
     Shown {
         listed: Listed::new(&row.live, entry, Some(row)),
         ladder: row.profile,
-        seconds: i32::try_from(ms).map_or(f64::from(i32::MAX), f64::from) / 1000.0,
-        chunks: ledger.len(),
+        seconds: seconds(rows().map(|row| row.end - row.start).sum()),
+        chunks: rows().count(),
+        late: ledger.late.len(),
+        holes: ledger.rows.windows(2).filter(|pair| matches!(pair, [a, b] if b.start > a.end)).count(),
+        fills: ledger.fills.len(),
+        fill_seconds: seconds(ledger.fills.iter().map(|fill| fill.end - fill.start).sum()),
         segments: segments().count(),
         bytes: segments().map(|segment| segment.object.bytes).sum(),
         rungs,
@@ -166,6 +177,12 @@ fn summary(
         watch: format!("{}/{}", stack.watch_url(&row.live), row.broadcast),
         mpd: format!("{}/{}", stack.http, names::vod_manifest(&row.live, &row.broadcast)),
     }
+}
+
+/// Seconds with the precision of milliseconds: for display.
+fn seconds(ticks: Ticks) -> f64 {
+    let ms = ticks.saturating_mul(1000) / i64::from(VIDEO_TIMESCALE);
+    i32::try_from(ms).map_or(f64::from(i32::MAX), f64::from) / 1000.0
 }
 
 fn human(shown: &Shown, row: &Broadcast) -> String {
@@ -179,34 +196,40 @@ fn human(shown: &Shown, row: &Broadcast) -> String {
     rows.extend([
         ("publishes", shown.listed.publishes.to_string()),
         ("committed", format!("{} s in {} chunks", shown.seconds, shown.chunks)),
+        ("holes", holes(shown)),
         ("stored", format!("{} segments, {} MB", shown.segments, shown.bytes / 1_000_000)),
         ("ladder", shown.ladder.to_string()),
         ("rungs", shown.rungs.join(", ")),
     ]);
+    if shown.late > 0 {
+        rows.push(("late", format!("{} chunks, in the replay only", shown.late)));
+    }
     rows.extend(shown.encoder.clone().map(|encoder| ("encoder", encoder)));
     rows.extend([("watch", shown.watch.clone()), ("manifest", shown.mpd.clone())]);
     output::list(&rows)
 }
 
+fn holes(shown: &Shown) -> String {
+    match (shown.holes, shown.fills) {
+        (0, 0) => "none".to_owned(),
+        (holes, fills) => format!("{holes}; live, {} s were filled ({fills} fills)", shown.fill_seconds),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use media::{id::PublishNo, ladder::Profile};
+    use media::{
+        id::{ChunkPos, ChunkSeq, Epoch, PublishNo},
+        ladder::Profile,
+        ledger::{self, Naming},
+    };
 
     use super::*;
 
-    #[test]
-    fn the_listing_is_the_contract_to_the_letter() {
-        let (live, id): (LiveId, _) = ("demo".parse().unwrap(), BroadcastId::new(1_700_000_000_001, [0; 10]));
-        let entry = BroadcastEntry {
-            broadcast: id.clone(),
-            state: State::Live,
-            started: WallTime(1_000_000),
-            ended: None,
-            duration: 0,
-        };
-        let mut row = Broadcast {
-            broadcast: id,
-            live: live.clone(),
+    fn broadcast() -> Broadcast {
+        Broadcast {
+            broadcast: BroadcastId::new(1_700_000_000_001, [0; 10]),
+            live: "demo".parse().unwrap(),
             state: State::Ending,
             publish: PublishNo::new(2).unwrap(),
             connection: "12345678".to_owned(),
@@ -217,7 +240,20 @@ mod tests {
             availability_start: Some(WallTime(2_000_000)),
             closed: None,
             ended: None,
+        }
+    }
+
+    #[test]
+    fn the_listing_is_the_contract_to_the_letter() {
+        let (live, id) = (broadcast().live, broadcast().broadcast);
+        let entry = BroadcastEntry {
+            broadcast: id,
+            state: State::Live,
+            started: WallTime(1_000_000),
+            ended: None,
+            duration: 0,
         };
+        let mut row = broadcast();
         let spelled =
             |row: &Broadcast| serde_json::to_string(&Listed::new(&live, &entry, Some(row))).unwrap();
         assert_eq!(
@@ -229,5 +265,51 @@ mod tests {
             spelled(&row),
             r#"{"broadcast":"018bcfe5-6801-7000-8000-000000000000","live":"demo","state":"ended","started":"1970-01-01T00:00:02.000Z","ended":"1970-01-01T00:00:09.000Z","publishes":2}"#
         );
+    }
+
+    #[test]
+    fn holes_fills_and_late_chunks_are_counted() {
+        let row = |start: i64, late: bool| ledger::Row {
+            pos: ChunkPos { publish: PublishNo::FIRST, seq: ChunkSeq(0) },
+            epoch: Epoch::FIRST,
+            start,
+            end: start + 180_000,
+            discontinuity: false,
+            late,
+            naming: Naming::Plain,
+            source: ledger::Object { bytes: 1, sha256: String::new() },
+            segments: Vec::new(),
+            verdict: None,
+            committed: WallTime(0),
+        };
+        let fill = ledger::Fill {
+            epoch: Epoch::FIRST,
+            start: 180_000,
+            end: 225_000,
+            shown: ledger::Shown::Held,
+            naming: Naming::Plain,
+            segments: Vec::new(),
+            committed: WallTime(0),
+        };
+        let ledger = Ledger {
+            rows: vec![row(0, false), row(225_000, false), row(405_000, false)],
+            late: vec![row(180_000, true)],
+            fills: vec![fill],
+            inits: Vec::new(),
+        };
+        let broadcast = broadcast();
+        let entry = BroadcastEntry {
+            broadcast: broadcast.broadcast.clone(),
+            state: State::Live,
+            started: broadcast.opened,
+            ended: None,
+            duration: 0,
+        };
+        let shown = summary(&crate::stack::tests::stack(), &broadcast, &entry, &ledger, None);
+        assert_eq!((shown.chunks, shown.late, shown.holes, shown.fills), (4, 1, 1, 1));
+        assert_eq!((shown.seconds, shown.fill_seconds), (8.0, 0.5));
+        let text = human(&shown, &broadcast);
+        assert!(text.contains("1; live, 0.5 s were filled (1 fills)"), "{text}");
+        assert!(text.contains("1 chunks, in the replay only"), "{text}");
     }
 }

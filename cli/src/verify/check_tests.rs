@@ -1,13 +1,17 @@
 //! What `check` finds, on evidence that is whole but for one thing.
 
 use media::{
-    id::{ChunkSeq, Epoch, PublishNo},
-    ledger::Track as InitTrack,
+    id::{BroadcastId, ChunkSeq, Epoch, LiveId, PublishNo},
+    ledger::{Cursor, Fill, Init, Naming, Object, Shown, Track as InitTrack},
+    time::WallTime,
     verdict::{Code, Verdict},
 };
 
 use super::*;
-use crate::verify::mpd::{Named, Track};
+use crate::verify::{
+    evidence::{Fault, Manifest, Reached, Role, Stored},
+    mpd::{Mpd, Named, Track},
+};
 
 const GOP: i64 = 180_000;
 const ENDED: WallTime = WallTime(100_000_000);
@@ -25,26 +29,51 @@ fn object(name: &str) -> Object {
     Object { bytes: u64::try_from(name.len()).unwrap(), sha256: hex::encode(name) }
 }
 
+fn segment(rung: &str, time: u64, duration: u64) -> Segment {
+    let object = object(&format!("{rung}{time}"));
+    Segment { rung: rung.to_owned(), config: "c0".to_owned(), time, duration, object }
+}
+
+fn segments(place: u32) -> Vec<Segment> {
+    let place = u64::from(place);
+    vec![
+        segment("360p", place * 180_000 + 90_000, 180_000),
+        segment("audio", place * 96_000 + 48_000, 96_000),
+    ]
+}
+
 fn row(place: u32, at: ChunkPos) -> Row {
     let start = i64::from(place) * GOP;
-    let time = u64::try_from(start + 90_000).unwrap();
-    let audio = u64::from(place) * 96_000 + 48_000;
-    let segment = |rung: &str, time: u64, duration: u64| Segment {
-        rung: rung.to_owned(),
-        config: "c0".to_owned(),
-        time,
-        duration,
-        object: object(&format!("{rung}{time}")),
-    };
     Row {
         pos: at,
         epoch: Epoch::FIRST,
         start,
         end: start + GOP,
         discontinuity: false,
-        source: object(&format!("chunk{place}")),
-        segments: vec![segment("360p", time, 180_000), segment("audio", audio, 96_000)],
+        late: false,
+        naming: Naming::Plain,
+        source: object(&format!("chunk{}-{}", at.publish.get(), at.seq.0)),
+        segments: segments(place),
         verdict: None,
+        committed: WallTime(0),
+    }
+}
+
+/// A chunk that came when the live timeline had passed its place.
+fn late(place: u32, at: ChunkPos) -> Row {
+    let naming = Naming::Publish(at.publish);
+    Row { late: true, naming, discontinuity: at.seq.0 == 0, ..row(place, at) }
+}
+
+fn fill(place: u32) -> Fill {
+    let start = i64::from(place) * GOP;
+    Fill {
+        epoch: Epoch::FIRST,
+        start,
+        end: start + GOP,
+        shown: Shown::Held,
+        naming: Naming::Plain,
+        segments: segments(place),
         committed: WallTime(0),
     }
 }
@@ -61,42 +90,56 @@ fn init(rung: &str) -> Init {
     }
 }
 
-fn mpd(rows: &[Row], dynamic: bool) -> Mpd {
+/// A manifest of these pieces.
+fn mpd(evidence: &Evidence, pieces: &[Piece<'_>], dynamic: bool) -> Mpd {
     let track = |rung: &str| {
-        let segments = rows.iter().flat_map(|row| &row.segments).filter(|s| s.rung == rung);
-        let named = |s: &Segment| Named {
-            key: names::segment(&live(), &id(), rung, s.time),
-            time: s.time,
-            duration: s.duration,
+        let of = |piece: &Piece<'_>| {
+            let segments = piece.segments().iter().filter(|segment| segment.rung == rung);
+            let named =
+                |s: &Segment| Named { key: evidence.key(*piece, s), time: s.time, duration: s.duration };
+            segments.map(named).collect::<Vec<_>>()
         };
         let init = names::init(&live(), &id(), rung, "c0");
-        Track { rung: rung.to_owned(), init, segments: segments.map(named).collect() }
+        Track { rung: rung.to_owned(), init, segments: pieces.iter().flat_map(of).collect() }
     };
     Mpd { dynamic, tracks: vec![track("360p"), track("audio")] }
 }
 
 fn evidence(rows: Vec<Row>, ended: Option<WallTime>) -> Evidence {
-    let inits = vec![init("360p"), init("audio")];
-    let manifest =
-        |key: String, whole: bool| Manifest { key, whole, found: Some(Ok(mpd(&rows, ended.is_none()))) };
+    filled(rows, Vec::new(), Vec::new(), ended)
+}
+
+fn filled(rows: Vec<Row>, late: Vec<Row>, fills: Vec<Fill>, ended: Option<WallTime>) -> Evidence {
     let stored = |(at, row): (usize, &Row)| Stored {
         key: names::chunk(&id(), row.pos),
         at: WallTime(i64::try_from(at).unwrap() * 2_000_000),
     };
-    Evidence {
+    let mut evidence = Evidence {
         live: live(),
         broadcast: id(),
         ended,
-        cursor: rows.last().filter(|_| ended.is_none()).map(|row| Cursor { pos: row.pos, end: row.end }),
-        manifests: vec![
-            manifest(names::vod_manifest(&live(), &id()), true),
-            manifest(names::live_manifest(&live()), false),
-        ],
-        objects: expected(&live(), &id(), &rows, &inits).into_iter().map(|e| (e.key, e.object)).collect(),
-        chunks: rows.iter().enumerate().map(stored).collect(),
-        inits,
+        reached: Reached::default(),
+        manifests: Vec::new(),
+        objects: BTreeMap::new(),
+        chunks: rows.iter().chain(&late).enumerate().map(stored).collect(),
+        inits: vec![init("360p"), init("audio")],
         rows,
+        late,
+        fills,
+    };
+    if ended.is_none() {
+        evidence.reached = Reached {
+            cursor: evidence.rows.last().map(|row| Cursor { pos: row.pos, end: row.end }),
+            live_end: evidence.timeline().last().map(|piece| piece.end()),
+        };
     }
+    evidence.objects = evidence.expected().into_iter().map(|e| (e.key, e.object)).collect();
+    let pieces = if ended.is_none() { evidence.timeline() } else { evidence.replay() };
+    let found = Some(Ok(mpd(&evidence, &pieces, ended.is_none())));
+    let own = Manifest { key: names::vod_manifest(&live(), &id()), role: Role::Own, found };
+    evidence.manifests =
+        vec![own.clone(), Manifest { key: names::live_manifest(&live()), role: Role::Stable, ..own }];
+    evidence
 }
 
 /// Two publishes: three chunks and two.
@@ -128,7 +171,7 @@ fn whole_is_whole_over_and_on_air() {
 
 #[test]
 fn a_missing_or_altered_segment_is_one_fault_that_names_it() {
-    let key = names::segment(&live(), &id(), "360p", 90_000 + 180_000);
+    let key = names::segment(&live(), &id(), "360p", 90_000 + 180_000, Naming::Plain);
     let mut e = whole();
     e.objects.remove(&key);
     assert_eq!(faults(&e), [format!("{key}: it is missing")]);
@@ -151,7 +194,7 @@ fn a_deleted_row_is_found_wherever_it_was() {
         let mut e = whole();
         let row = e.rows.remove(gone);
         let chunk = names::chunk(&id(), row.pos);
-        let segment = names::segment(&live(), &id(), "360p", row.segments[0].time);
+        let segment = names::segment(&live(), &id(), "360p", row.segments[0].time, Naming::Plain);
         finds(&e, "vod/demo/", &format!("names {segment}, which is in no row"));
         if gone != 4 {
             finds(&e, &chunk, "in no row");
@@ -223,13 +266,17 @@ fn chunks_in_no_row() {
     e.chunks.push(extra(pos(2, 2), 99_000_000));
     assert!(faults(&e).is_empty());
     assert_eq!(check(&e).notes.len(), 1);
-    // A ghost's last one, stored when its successor had begun.
+    // A ghost's is as good as any: only one that came after the end is none of it.
     let mut e = whole();
     e.chunks.push(extra(pos(1, 3), 6_500_000));
-    assert!(faults(&e).is_empty());
-    let mut e = whole();
-    e.chunks.push(extra(pos(1, 3), 5_000_000));
     finds(&e, &names::chunk(&id(), pos(1, 3)), "in no row");
+    let mut e = whole();
+    e.chunks.push(extra(pos(1, 3), 99_000_000));
+    assert!(faults(&e).is_empty());
+    assert_eq!(check(&e).notes.len(), 1);
+    let mut e = evidence(whole().rows, None);
+    e.chunks.push(extra(pos(1, 3), 6_500_000));
+    assert!(faults(&e).is_empty(), "on air it may be about to be committed");
     // Expired chunks are only mentioned.
     let mut e = whole();
     let keys: Vec<_> = e.chunks.drain(..).map(|stored| stored.key).collect();
@@ -301,4 +348,132 @@ fn periods_go_on_where_the_one_before_ended() {
         mpd.tracks.extend(later);
     };
     assert!(faults(&with_manifest(split, Some(ENDED))).is_empty());
+}
+
+/// Three chunks, a hole of two pieces that is filled, two more chunks; and one that came too late for the live timeline.
+fn with_hole(ended: Option<WallTime>) -> Evidence {
+    let mut rows = whole().rows;
+    rows.truncate(3);
+    rows.push(Row { discontinuity: true, ..row(5, pos(2, 0)) });
+    rows.push(row(6, pos(2, 1)));
+    let fills = vec![fill(3), Fill { naming: Naming::Fill, shown: Shown::Slate, ..fill(4) }];
+    filled(rows, vec![late(3, pos(1, 3)), late(4, pos(1, 4))], fills, ended)
+}
+
+#[test]
+fn a_filled_hole_and_late_chunks_are_whole() {
+    for ended in [None, Some(ENDED)] {
+        let e = with_hole(ended);
+        assert_eq!(check(&e), Report::default());
+        assert_eq!(e.replay().len(), 7);
+        assert_eq!(e.timeline().len(), 7);
+    }
+}
+
+#[test]
+fn a_late_row_must_be_there_in_its_publishs_order_and_once() {
+    let mut e = with_hole(Some(ENDED));
+    let gone = e.late.remove(0);
+    finds(&e, &names::chunk(&id(), gone.pos), "in no row");
+    finds(&e, "ledger row of publish 1 chunk 4", "1 row is missing between");
+    let mut e = with_hole(Some(ENDED));
+    e.late[1].start += 2;
+    finds(&e, "ledger row of publish 1 chunk 4", "a hole of 2 ticks");
+    let mut e = with_hole(Some(ENDED));
+    e.late[1].start -= 2;
+    finds(&e, "ledger row of publish 1 chunk 4", "before the end of");
+    let mut e = with_hole(Some(ENDED));
+    e.late[1].segments[1].time -= 5;
+    finds(&e, "vod/demo/", "overlaps");
+    let mut e = with_hole(Some(ENDED));
+    e.late[0].epoch = Epoch(2);
+    finds(&e, "ledger row of publish 1 chunk 4", "its epoch 1 is older than 2");
+    let mut e = with_hole(Some(ENDED));
+    let again = e.late[0].clone();
+    e.late.push(again);
+    finds(&e, "ingest/", "in 2 rows");
+    let mut e = with_hole(None);
+    e.reached.cursor = Some(Cursor { pos: pos(1, 5), end: 0 });
+    finds(&e, "ledger row of publish 1 chunk 5", "committed and is gone");
+}
+
+#[test]
+fn no_two_pieces_share_a_name() {
+    let mut e = with_hole(Some(ENDED));
+    e.late[0].naming = Naming::Plain;
+    let key = names::segment(&live(), &id(), "360p", 3 * 180_000 + 90_000, Naming::Plain);
+    finds(&e, &key, "it is that of the fill at 540000 and of the ledger row of publish 1 chunk 3");
+}
+
+#[test]
+fn rows_and_fills_tile_the_live_timeline() {
+    let mut e = with_hole(Some(ENDED));
+    e.fills[1].start -= 1;
+    finds(&e, "fill at 719999", "before the end of the fill at 540000");
+    let mut e = with_hole(Some(ENDED));
+    e.fills[1].end += 1;
+    finds(&e, "ledger row of publish 2 chunk 0", "before the end of the fill at 720000");
+    let mut e = with_hole(Some(ENDED));
+    e.fills.remove(0);
+    finds(&e, "fill at 720000", "a hole of 180000 ticks");
+    let mut e = with_hole(Some(ENDED));
+    e.fills[0].end = e.fills[0].start;
+    finds(&e, "fill at 540000", "it ends at 540000");
+    let mut e = with_hole(Some(ENDED));
+    e.rows.clear();
+    finds(&e, "fill at 540000", "nothing is before it");
+    let mut e = with_hole(Some(ENDED));
+    e.fills[1].epoch = Epoch(2);
+    finds(&e, "ledger row of publish 2 chunk 0", "its epoch 1 is older than 2");
+    let mut e = with_hole(None);
+    e.reached.live_end = Some(e.rows[4].end + 1);
+    finds(&e, "live timeline", "what was is gone");
+    // What could not be filled is known and no loss.
+    let mut e = with_hole(None);
+    e.fills[1].end -= 10;
+    assert!(faults(&e).is_empty());
+    assert!(check(&e).notes[0].contains("10 ticks before it were not filled"));
+}
+
+#[test]
+fn what_a_fill_lists_is_there_in_whatever_bytes() {
+    let key = names::segment(&live(), &id(), "360p", 4 * 180_000 + 90_000, Naming::Fill);
+    let mut e = with_hole(Some(ENDED));
+    e.objects.get_mut(&key).unwrap().sha256 = "00".to_owned();
+    assert!(faults(&e).is_empty());
+    e.objects.remove(&key);
+    assert_eq!(faults(&e), [format!("{key}: it is missing")]);
+    // On air it may be on its way, unless viewers are told of it.
+    let mut e = with_hole(None);
+    e.objects.remove(&key);
+    finds(&e, &key, "missing");
+    e.manifests.iter_mut().for_each(|manifest| manifest.found = None);
+    assert!(faults(&e).is_empty());
+}
+
+#[test]
+fn dynamic_manifests_name_the_live_timeline_and_static_ones_the_replay() {
+    let own = names::vod_manifest(&live(), &id());
+    let name = |ended, which: usize, timeline: bool, dynamic: bool| {
+        let mut e = with_hole(ended);
+        let pieces = if timeline { e.timeline() } else { e.replay() };
+        let mpd = mpd(&e, &pieces, dynamic);
+        e.manifests[which].found = Some(Ok(mpd));
+        e
+    };
+    let late =
+        names::segment(&live(), &id(), "360p", 3 * 180_000 + 90_000, Naming::Publish(PublishNo::FIRST));
+    finds(&name(None, 0, false, true), &own, &format!("names {late}, which is in no row"));
+    finds(&name(Some(ENDED), 0, true, false), &own, &format!("does not name {late}"));
+    // For a while after the end the stable one shows those who watch how it went.
+    assert!(faults(&name(Some(ENDED), 1, true, false)).is_empty());
+    let mut e = name(Some(ENDED), 1, true, false);
+    let Some(Ok(mpd)) = &mut e.manifests[1].found else { panic!("no manifest") };
+    mpd.tracks[0].segments.pop();
+    finds(&e, "live/demo/manifest.mpd", "does not name");
+    // The replay is given whole.
+    let mut e = name(Some(ENDED), 1, false, false);
+    let Some(Ok(mpd)) = &mut e.manifests[1].found else { panic!("no manifest") };
+    mpd.tracks[0].segments.remove(0);
+    finds(&e, "live/demo/manifest.mpd", "does not name");
 }

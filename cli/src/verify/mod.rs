@@ -1,18 +1,23 @@
 //! `gopcast broadcast verify`: gathers the evidence from table and bucket, and tells what `check` makes of it.
 
 mod check;
+mod evidence;
+mod manifests;
 mod mpd;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use media::{id::BroadcastId, ledger::Object, names, time::WallTime};
 use serde::Serialize;
 use service::table::{Broadcast, Ledger, State, TableError};
 use sha2::{Digest as _, Sha256};
 
-use self::check::{Evidence, Expected, Fault, Manifest, Report, Stored, check, expected};
+use self::{
+    check::check,
+    evidence::{Evidence, Expected, Fault, Manifest, Reached, Report, Role, Stored},
+};
 use crate::{
     args::StackArgs,
     exit::Exit,
@@ -25,6 +30,8 @@ use crate::{
 const READS: usize = 8;
 /// Longest time for reading everything: a long show from a slow disk.
 const TIME_MAX: Duration = Duration::from_secs(1800);
+/// How often the ledger is read until nothing was committed meanwhile: a commit comes with every GOP, a reading takes milliseconds.
+const LEDGER_TRIES: u32 = 10;
 /// Progress is told after so many objects.
 const PROGRESS_EVERY: usize = 64;
 
@@ -36,6 +43,10 @@ struct Told<'a> {
     /// Whether it is over; until then only what is committed so far was checked.
     over: bool,
     chunks: usize,
+    /// Chunks among them that only the replay shows.
+    late: usize,
+    /// Fills of the live timeline's holes, which the replay does not have.
+    fills: usize,
     segments: usize,
     bytes: u64,
     faults: Vec<FaultTold<'a>>,
@@ -72,8 +83,9 @@ pub(crate) async fn run(id: &BroadcastId, args: &StackArgs) -> anyhow::Result<Ex
 
 fn tell(args: &StackArgs, evidence: &Evidence, report: &Report) -> anyhow::Result<()> {
     let (whole, over) = (report.faults.is_empty(), evidence.ended.is_some());
-    let segments = || evidence.rows.iter().flat_map(|row| &row.segments);
-    let (chunks, count) = (evidence.rows.len(), segments().count());
+    let segments = || evidence.all_rows().flat_map(|row| &row.segments);
+    let (chunks, count) = (evidence.all_rows().count(), segments().count());
+    let (late, fills) = (evidence.late.len(), evidence.fills.len());
     let bytes = segments().map(|segment| segment.object.bytes).sum::<u64>();
     if args.json {
         let faults =
@@ -84,6 +96,8 @@ fn tell(args: &StackArgs, evidence: &Evidence, report: &Report) -> anyhow::Resul
             whole,
             over,
             chunks,
+            late,
+            fills,
             segments: count,
             bytes,
             faults,
@@ -98,9 +112,10 @@ fn tell(args: &StackArgs, evidence: &Evidence, report: &Report) -> anyhow::Resul
     }
     let so_far = if over { "" } else { " so far (it is on air)" };
     let megabytes = bytes / 1_000_000;
+    let late = if late == 0 { String::new() } else { format!(" ({late} of them in the replay only)") };
     output::print(&if whole {
         format!(
-            "whole{so_far}: {chunks} chunks, {count} segments, {megabytes} MB, each once, in order, as recorded"
+            "whole{so_far}: {chunks} chunks{late}, {count} segments, {megabytes} MB, each once, in order, as recorded"
         )
     } else {
         let faults = report.faults.len();
@@ -121,19 +136,54 @@ async fn gather(
     let Broadcast { live, state, ended, opened, .. } =
         table.broadcast(id).await?.with_context(|| format!("there is no broadcast {id}"))?;
     let over = (state == State::Ended).then_some(ended.unwrap_or(opened));
-    let cursor = table.binding(id).await?.and_then(|binding| binding.cursor);
-    let mut manifests = vec![manifest(clients, names::vod_manifest(&live, id), true).await?];
+    let mut manifests = vec![manifest(clients, names::vod_manifest(&live, id), Role::Own).await?];
     let current = table.live(&live).await?.and_then(|live| live.current);
     if current.as_ref() == Some(id) {
         manifests.extend(stable(clients, id, names::live_manifest(&live)).await?);
     }
     let mut damaged = Vec::new();
-    let Ledger { rows, inits, .. } = readable(table.ledger(id).await, &mut damaged)?;
+    let (reached, ledger) = ledger(clients, id, &mut damaged).await?;
+    let Ledger { rows, late, fills, inits } = ledger;
     let chunks = chunks(clients, &stack.s3.bucket, id).await?;
-    let wanted = expected(&live, id, &rows, &inits);
-    let objects = objects(clients, wanted, progress).await?;
-    let (broadcast, ended) = (id.clone(), over);
-    Ok((Evidence { live, broadcast, ended, cursor, manifests, rows, inits, chunks, objects }, damaged))
+    let (broadcast, objects) = (id.clone(), BTreeMap::new());
+    let mut evidence = Evidence {
+        live,
+        broadcast,
+        ended: over,
+        reached,
+        manifests,
+        rows,
+        late,
+        fills,
+        inits,
+        chunks,
+        objects,
+    };
+    evidence.objects = objects_of(clients, evidence.expected(), progress).await?;
+    Ok((evidence, damaged))
+}
+
+/// The ledger, and what the binding says of it, at one moment: the binding is the same before and after.
+async fn ledger(
+    clients: &Clients,
+    id: &BroadcastId,
+    damaged: &mut Vec<Fault>,
+) -> anyhow::Result<(Reached, Ledger)> {
+    let table = &clients.table;
+    let mut before = table.binding(id).await?;
+    for _ in 0..LEDGER_TRIES {
+        let read = table.ledger(id).await;
+        let after = table.binding(id).await?;
+        if after == before {
+            let reached = after.map_or_else(Reached::default, |binding| Reached {
+                cursor: binding.cursor,
+                live_end: binding.live_end,
+            });
+            return Ok((reached, readable(read, damaged)?));
+        }
+        before = after;
+    }
+    bail!("something is committed whenever the ledger is read; try again")
 }
 
 /// Rows that can be reached but not read are a fault; what can't be reached is no answer.
@@ -148,20 +198,20 @@ fn readable(read: Result<Ledger, TableError>, damaged: &mut Vec<Fault>) -> anyho
     }
 }
 
-async fn manifest(clients: &Clients, key: String, whole: bool) -> anyhow::Result<Manifest> {
+async fn manifest(clients: &Clients, key: String, role: Role) -> anyhow::Result<Manifest> {
     let object = clients.bucket.get(&key).await?;
     let found = object.map(|object| {
         let text = str::from_utf8(&object.bytes).map_err(|_| "it is no text".to_owned())?;
         mpd::parse(&key, text)
     });
-    Ok(Manifest { key, whole, found })
+    Ok(Manifest { key, role, found })
 }
 
 /// The stable manifest of the live, if it shows this broadcast.
 async fn stable(clients: &Clients, id: &BroadcastId, key: String) -> anyhow::Result<Option<Manifest>> {
     let object = clients.bucket.get(&key).await?;
     let ours = object.is_some_and(|object| object.broadcast.as_deref() == Some(id.as_str()));
-    if ours { Ok(Some(manifest(clients, key, false).await?)) } else { Ok(None) }
+    if ours { Ok(Some(manifest(clients, key, Role::Stable).await?)) } else { Ok(None) }
 }
 
 async fn chunks(clients: &Clients, bucket: &str, id: &BroadcastId) -> anyhow::Result<Vec<Stored>> {
@@ -179,7 +229,7 @@ async fn chunks(clients: &Clients, bucket: &str, id: &BroadcastId) -> anyhow::Re
 }
 
 /// Size and hash of each object; those that are not there are left out.
-async fn objects(
+async fn objects_of(
     clients: &Clients,
     wanted: Vec<Expected>,
     progress: Progress,
