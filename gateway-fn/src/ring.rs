@@ -38,6 +38,20 @@ pub fn is_candidate(encoder: &Encoder, now: WallTime) -> bool {
     !encoder.draining && now.micros_since(encoder.seen) <= ALIVE_MICROS
 }
 
+/// Places one broadcast on any encoder but the `excluded`; on one of the `doubtful` only when there is no other.
+#[must_use]
+pub fn place<'a>(
+    encoders: &'a [Encoder],
+    now: WallTime,
+    broadcast: &BroadcastId,
+    excluded: &[EncoderId],
+    doubtful: &[EncoderId],
+) -> Option<&'a Encoder> {
+    Ring::new(encoders, now, &[excluded, doubtful].concat())
+        .place(broadcast)
+        .or_else(|| Ring::new(encoders, now, excluded).place(broadcast))
+}
+
 /// The ring over the encoders that something new may be placed on.
 #[derive(Debug)]
 pub struct Ring<'a> {

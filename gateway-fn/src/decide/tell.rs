@@ -70,6 +70,16 @@ pub fn react(heard: Heard, known: bool) -> Reaction {
     }
 }
 
+/// Whether an encoder that lost a broadcast for this reason is likely to fail others, too. One that only took the broadcast for
+/// another's works, and one that is gone is no candidate anyway.
+#[must_use]
+pub fn is_failure(reason: RebindReason) -> bool {
+    match reason {
+        RebindReason::Unreachable | RebindReason::Draining | RebindReason::HandedOver => true,
+        RebindReason::Stale | RebindReason::Gone => false,
+    }
+}
+
 /// Splits an encoder's verdicts: the first fatal one stops the publish, else all are warnings.
 ///
 /// # Errors

@@ -9,6 +9,7 @@ mod hop;
 mod open;
 mod publish;
 mod routes;
+mod suspects;
 mod sweep;
 mod tell;
 
@@ -16,8 +17,11 @@ use std::{sync::Arc, time::Duration};
 
 pub use hop::{Hop, HopError};
 use lambda_runtime::Diagnostic;
-use media::wire::{
-    ChunkReply, CloseReply, EndReply, GatewayRequest, HandoverReply, OpenReply, StartReply, SweepReply,
+use media::{
+    id::{BroadcastId, EncoderId},
+    wire::{
+        ChunkReply, CloseReply, EndReply, GatewayRequest, HandoverReply, OpenReply, StartReply, SweepReply,
+    },
 };
 use routes::Routes;
 use serde::Serialize;
@@ -25,9 +29,12 @@ use service::{
     backoff::Backoff,
     clock::Clock,
     config::Secret,
-    table::{Table, TableError},
+    table::{Encoder, Table, TableError},
 };
+use suspects::Suspects;
 use tokio::time::Instant;
+
+use crate::ring;
 
 /// Most tries of one event. Each lost race means that somebody else's write was done, so that even a burst of opens on few encoders
 /// gets through.
@@ -100,6 +107,7 @@ pub struct Gateway {
     hop: Arc<dyn Hop>,
     clock: Clock,
     routes: Routes,
+    suspects: Suspects,
 }
 
 impl Gateway {
@@ -113,7 +121,7 @@ impl Gateway {
     /// A gateway that reaches its encoders in any way.
     #[must_use]
     pub fn on(table: Table, hop: Arc<dyn Hop>, clock: Clock) -> Self {
-        Self { table, hop, clock, routes: Routes::default() }
+        Self { table, hop, clock, routes: Routes::default(), suspects: Suspects::default() }
     }
 
     /// Handles one event as it came from Lambda.
@@ -136,6 +144,33 @@ impl Gateway {
             tracing::warn!(error = error as &dyn std::error::Error, "event failed");
         }
         reply
+    }
+
+    /// Does `step`, which reads the table, decides and writes at most once, until it neither loses a race nor meets a failure that may
+    /// pass. Each time from the reading on: a write that took effect while its reply was lost comes back as a lost race, too, and the
+    /// fresh reading shows it as done.
+    async fn decided<T, F>(&self, what: &'static str, step: impl Fn() -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, TableError>>,
+    {
+        let mut tries = Tries::of(what);
+        loop {
+            match step().await {
+                Ok(done) => return Ok(done),
+                Err(error) => tries.after(error, &self.clock).await?,
+            }
+        }
+    }
+
+    /// The encoder of `encoders` that a broadcast is to be placed on.
+    fn place<'a>(
+        &self,
+        encoders: &'a [Encoder],
+        broadcast: &BroadcastId,
+        excluded: &[EncoderId],
+    ) -> Option<&'a Encoder> {
+        let suspects = self.suspects.at(Instant::now());
+        ring::place(encoders, self.clock.now(), broadcast, excluded, &suspects)
     }
 }
 

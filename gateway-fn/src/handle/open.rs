@@ -6,44 +6,34 @@ use media::{
 };
 use service::table::{Broadcast, Live, State, TableError};
 
-use super::{Failure, Gateway, Tries, check_connection, tell::Told};
-use crate::{
-    decide::{
-        OpenDecision,
-        open::{Current, no_encoder, open},
-    },
-    ring::Ring,
+use super::{Failure, Gateway, check_connection, tell::Told};
+use crate::decide::{
+    OpenDecision,
+    open::{Current, no_encoder, open},
 };
 
 impl Gateway {
     /// Answers an `open`. A race that was lost is decided anew.
     pub(super) async fn open(&self, request: &Open) -> Result<OpenReply, Failure> {
         check_connection(&request.connection)?;
-        let mut tries = Tries::of("open");
-        loop {
-            match self.try_open(request).await {
-                Ok(reply) => {
-                    match &reply {
-                        OpenReply::Opened(opened) => tracing::info!(
-                            live = %opened.live,
-                            broadcast = %opened.broadcast,
-                            publish = opened.publish.get(),
-                            connection = request.connection,
-                            filler = request.filler,
-                            "publish opened"
-                        ),
-                        OpenReply::Refused(verdict) => tracing::info!(
-                            code = verdict.code.as_str(),
-                            connection = request.connection,
-                            filler = request.filler,
-                            "publish refused"
-                        ),
-                    }
-                    return Ok(reply);
-                }
-                Err(error) => tries.after(error, &self.clock).await?,
-            }
+        let reply = self.decided("open", || self.try_open(request)).await?;
+        match &reply {
+            OpenReply::Opened(opened) => tracing::info!(
+                live = %opened.live,
+                broadcast = %opened.broadcast,
+                publish = opened.publish.get(),
+                connection = request.connection,
+                filler = request.filler,
+                "publish opened"
+            ),
+            OpenReply::Refused(verdict) => tracing::info!(
+                code = verdict.code.as_str(),
+                connection = request.connection,
+                filler = request.filler,
+                "publish refused"
+            ),
         }
+        Ok(reply)
     }
 
     async fn try_open(&self, request: &Open) -> Result<OpenReply, TableError> {
@@ -95,7 +85,7 @@ impl Gateway {
         let id = BroadcastId::new(now.unix_ms(), self.clock.random_bytes());
         let encoders = self.table.encoders().await?;
         // Before anything is ended: a publisher that can't be served must not take another off the air.
-        let Some(encoder) = Ring::new(&encoders, now, &[]).place(&id) else {
+        let Some(encoder) = self.place(&encoders, &id, &[]) else {
             return Ok(OpenReply::Refused(no_encoder()));
         };
         if let Some((previous, publish)) = expire {
@@ -121,7 +111,7 @@ impl Gateway {
                 self.finish(&broadcast, previous).await;
             }
         };
-        let (created, ()) = tokio::join!(create, finish);
+        let (created, ()) = tokio::join!(biased; create, finish);
         created?;
         tracing::info!(
             live = %broadcast.live,

@@ -4,7 +4,7 @@
 use media::wire::{ChunkReply, ChunkStored, Close, CloseReply, EncoderEvent, Start, StartReply};
 use service::table::{Closed, TableError};
 
-use super::{Failure, Gateway, Tries, tell::Told};
+use super::{Failure, Gateway, tell::Told};
 use crate::decide::{
     ChunkDecision, CloseDecision, FloorDecision, StartDecision,
     publish::{chunk, close, ended, floor, start},
@@ -15,13 +15,7 @@ impl Gateway {
     /// Answers a `start`: the first to ask fixes the availability start, all others read it; then the publish gets its place. A race
     /// that was lost is decided anew.
     pub(super) async fn start(&self, request: &Start) -> Result<StartReply, Failure> {
-        let mut tries = Tries::of("start");
-        loop {
-            match self.try_start(request).await {
-                Ok(reply) => return Ok(reply),
-                Err(error) => tries.after(error, &self.clock).await?,
-            }
-        }
+        self.decided("start", || self.try_start(request)).await
     }
 
     async fn try_start(&self, request: &Start) -> Result<StartReply, TableError> {
@@ -48,7 +42,7 @@ impl Gateway {
 
     /// Answers a `chunk`.
     pub(super) async fn chunk(&self, request: &ChunkStored) -> Result<ChunkReply, Failure> {
-        let broadcast = self.table.broadcast(&request.broadcast).await?;
+        let broadcast = self.decided("chunk", || self.table.broadcast(&request.broadcast)).await?;
         if let ChunkDecision::Stop(verdict) = chunk(broadcast.as_ref(), request.pos.publish) {
             return Ok(ChunkReply::Stop(verdict));
         }
@@ -65,25 +59,8 @@ impl Gateway {
 
     /// Answers a `close`.
     pub(super) async fn close(&self, request: &Close) -> Result<CloseReply, Failure> {
-        let mut tries = Tries::of("close");
-        loop {
-            let broadcast = self.table.broadcast(&request.broadcast).await?;
-            match close(broadcast.as_ref(), request) {
-                CloseDecision::Nothing => return Ok(CloseReply::Closed),
-                CloseDecision::Tell => break,
-                CloseDecision::NoteAndTell => {
-                    let closed = Closed {
-                        publish: request.publish,
-                        chunks: request.chunks,
-                        reason: request.reason,
-                        at: self.clock.now(),
-                    };
-                    match self.table.note_closed(&request.broadcast, closed).await {
-                        Ok(()) => break,
-                        Err(error) => tries.after(error, &self.clock).await?,
-                    }
-                }
-            }
+        if !self.decided("close", || self.try_close(request)).await? {
+            return Ok(CloseReply::Closed);
         }
         let what =
             EncoderEvent::Close { publish: request.publish, chunks: request.chunks, reason: request.reason };
@@ -91,5 +68,20 @@ impl Gateway {
             Told::Accepted(_) | Told::Over => CloseReply::Closed,
             Told::Nobody(reason) => CloseReply::Retry { reason: reason.to_owned() },
         })
+    }
+
+    /// Notes a close; true when the encoder is to be told.
+    async fn try_close(&self, request: &Close) -> Result<bool, TableError> {
+        let broadcast = self.table.broadcast(&request.broadcast).await?;
+        match close(broadcast.as_ref(), request) {
+            CloseDecision::Nothing => return Ok(false),
+            CloseDecision::Tell => {}
+            CloseDecision::NoteAndTell => {
+                let (publish, chunks, reason) = (request.publish, request.chunks, request.reason);
+                let closed = Closed { publish, chunks, reason, at: self.clock.now() };
+                self.table.note_closed(&request.broadcast, closed).await?;
+            }
+        }
+        Ok(true)
     }
 }

@@ -7,11 +7,11 @@ use media::{
     id::{BroadcastId, LiveId},
     wire::{EncoderEvent, Handover, HandoverReply, SweepReply},
 };
-use service::event;
+use service::{event, table::TableError};
 use tokio::time::Instant;
 
 use super::{
-    Failure, Gateway, Tries,
+    Failure, Gateway,
     tell::{Telling, Told},
 };
 use crate::decide::{
@@ -35,21 +35,9 @@ enum Swept {
 impl Gateway {
     /// Answers a `handover`.
     pub(super) async fn handover(&self, request: &Handover) -> Result<HandoverReply, Failure> {
-        let mut tries = Tries::of("handover");
         // What this process remembers may be older than what the encoder says.
         self.routes.forget(&request.broadcast);
-        let decision = loop {
-            let broadcast = self.table.broadcast(&request.broadcast).await;
-            let (broadcast, binding) = match (broadcast, self.table.binding(&request.broadcast).await) {
-                (Ok(broadcast), Ok(binding)) => (broadcast, binding),
-                (Err(error), _) | (_, Err(error)) => {
-                    tries.after(error, &self.clock).await?;
-                    continue;
-                }
-            };
-            break handover(broadcast.as_ref(), binding.as_ref(), request.epoch);
-        };
-        match decision {
+        match self.decided("handover", || self.judge_handover(request)).await? {
             HandoverDecision::Over => return Ok(HandoverReply::Over),
             HandoverDecision::Moved => return Ok(HandoverReply::Moved),
             HandoverDecision::Rebind => {}
@@ -63,16 +51,16 @@ impl Gateway {
         })
     }
 
+    async fn judge_handover(&self, request: &Handover) -> Result<HandoverDecision, TableError> {
+        let broadcast = self.table.broadcast(&request.broadcast).await?;
+        let binding = self.table.binding(&request.broadcast).await?;
+        Ok(handover(broadcast.as_ref(), binding.as_ref(), request.epoch))
+    }
+
     /// Answers a `sweep`.
     pub(super) async fn sweep(&self) -> Result<SweepReply, Failure> {
         let deadline = Instant::now() + SWEEP_BUDGET;
-        let mut tries = Tries::of("sweep");
-        let mut on_air = loop {
-            match self.table.on_air().await {
-                Ok(on_air) => break on_air,
-                Err(error) => tries.after(error, &self.clock).await?,
-            }
-        };
+        let mut on_air = self.decided("sweep", || self.table.on_air()).await?;
         // A sweep that can't reach all must not leave the same ones each time.
         let first = usize::from(u16::from_le_bytes(self.clock.random_bytes()));
         let first = first.checked_rem(on_air.len()).unwrap_or(0);
@@ -119,7 +107,7 @@ impl Gateway {
     }
 
     async fn try_check(&self, broadcast: &BroadcastId, telling: &mut Telling) -> Result<Swept, Failure> {
-        let stored = self.table.broadcast(broadcast).await?;
+        let stored = self.decided("sweep", || self.table.broadcast(broadcast)).await?;
         match sweep(stored.as_ref()) {
             SweepDecision::Forget => {
                 self.table.forget_on_air(broadcast).await?;

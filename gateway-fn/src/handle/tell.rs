@@ -3,6 +3,8 @@
 //! Invariant: whoever is told last holds the binding, at an epoch that grew by one at each move. A wrong suspicion is harmless: the
 //! encoder that was left can't commit any more, and the new one goes on after the last ledger row.
 
+use std::time::Duration;
+
 use media::{
     id::{BroadcastId, EncoderId, Epoch, LiveId},
     verdict::Verdict,
@@ -14,11 +16,20 @@ use service::{
 };
 use tokio::time::Instant;
 
-use super::{Failure, Gateway, TRIES_BACKOFF, Tries, routes::Route};
-use crate::{
-    decide::{Heard, Reaction, RebindReason, tell::react},
-    ring::Ring,
+use super::{Failure, Gateway, HopError, TRIES_BACKOFF, Tries, routes::Route};
+use crate::decide::{
+    Heard, Reaction, RebindReason,
+    tell::{is_failure, react},
 };
+
+/// Time for an answer, connection included. An encoder answers when it has noted the event, from memory and before any transcoding: in
+/// some milliseconds, and within half of this while it still reads the ledger of what it has just been bound to. A hung one costs each
+/// of its broadcasts this wait at the next chunk, and the viewers with it, so there is no room for patience; a wrong suspicion is
+/// harmless.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
+/// The same for the first word to an encoder that this event has bound: it reads two rows first, and when the table is slow for all,
+/// moving on to the next would only make that one read them, too.
+const CLAIM_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What came of telling.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +53,8 @@ pub(super) struct Telling {
     failed: Option<(Epoch, RebindReason)>,
     /// The last binding that its own encoder took for another's.
     stale: Option<Epoch>,
+    /// The binding that this event has made last.
+    made: Option<Epoch>,
     /// How often the broadcast was moved.
     pub(super) moved: u32,
 }
@@ -55,6 +68,7 @@ impl Telling {
             excluded: Vec::new(),
             failed: None,
             stale: None,
+            made: None,
             moved: 0,
         }
     }
@@ -98,7 +112,10 @@ impl Gateway {
         let reaction = match telling.failed {
             // The binding that failed still stands, because the move to another lost a race: do not ask again.
             Some((failed, reason)) if failed == epoch => Reaction::Rebind(reason),
-            _ => react(self.ask(&route, &telling.request).await, telling.stale == Some(epoch)),
+            _ => {
+                let patience = if telling.made == Some(epoch) { CLAIM_TIMEOUT } else { ANSWER_TIMEOUT };
+                react(self.ask(&route, &telling.request, patience).await, telling.stale == Some(epoch))
+            }
         };
         if !matches!(reaction, Reaction::Accepted(_)) {
             self.routes.forget(&telling.request.broadcast);
@@ -116,7 +133,11 @@ impl Gateway {
                 if !telling.excluded.contains(&route.binding.encoder) {
                     telling.excluded.push(route.binding.encoder.clone());
                 }
-                if !self.rebind(telling, &route.binding, reason).await? {
+                if is_failure(reason) {
+                    self.suspects.note(&route.binding.encoder, Instant::now());
+                }
+                telling.made = self.rebind(telling, &route.binding, reason).await?;
+                if telling.made.is_none() {
                     return Ok(Some(Told::Nobody("no other encoder is alive")));
                 }
                 telling.moved += 1;
@@ -138,10 +159,14 @@ impl Gateway {
     }
 
     /// Asks the encoder of a route. Its heartbeat's age does not matter: as long as it answers, the binding stands.
-    async fn ask(&self, route: &Route, request: &EncoderRequest) -> Heard {
+    async fn ask(&self, route: &Route, request: &EncoderRequest, patience: Duration) -> Heard {
         let Some(address) = &route.address else { return Heard::Gone };
-        match self.hop.post(address, request).await {
-            Ok(reply) => Heard::Reply(reply),
+        let answer = tokio::time::timeout(patience, self.hop.post(address, request)).await;
+        match answer.unwrap_or(Err(HopError::Silent)) {
+            Ok(reply) => {
+                self.suspects.clear(&route.binding.encoder);
+                Heard::Reply(reply)
+            }
             Err(error) => {
                 tracing::warn!(
                     broadcast = %request.broadcast,
@@ -155,32 +180,32 @@ impl Gateway {
         }
     }
 
-    /// Moves a broadcast to the next encoder on the ring; false when there is none but those that failed.
+    /// Moves a broadcast to the next encoder on the ring; the new epoch, or `None` when there is nobody but those that failed.
     async fn rebind(
         &self,
         telling: &Telling,
         seen: &Binding,
         reason: RebindReason,
-    ) -> Result<bool, TableError> {
+    ) -> Result<Option<Epoch>, TableError> {
         let (live, broadcast) = (&telling.request.live, &telling.request.broadcast);
         let encoders = self.table.encoders().await?;
-        let mut ring = Ring::new(&encoders, self.clock.now(), &telling.excluded);
-        let Some(encoder) = ring.place(broadcast) else {
+        let Some(encoder) = self.place(&encoders, broadcast, &telling.excluded) else {
             tracing::warn!(%broadcast, encoder = %seen.encoder, reason = reason.as_str(), "no other encoder is alive");
-            return Ok(false);
+            return Ok(None);
         };
         let binding = self.table.rebind(broadcast, seen, encoder).await?;
+        let epoch = binding.epoch;
         event!(
             "rebound",
             %live,
             %broadcast,
             from = %seen.encoder,
             to = %binding.encoder,
-            epoch = binding.epoch.0,
+            epoch = epoch.0,
             reason = reason.as_str()
         );
         let route = Route { binding, address: Some(encoder.address.clone()) };
         self.routes.note(broadcast, route, Instant::now());
-        Ok(true)
+        Ok(Some(epoch))
     }
 }
