@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 use media::{
     id::{BroadcastId, LiveId},
     ladder::Profile,
@@ -56,8 +56,7 @@ Reads the ledger, the bucket and the manifests, and checks that
   - every stored chunk is in exactly one row, whenever and by whomever it was stored,
   - the rows of each publish are numbered 0, 1, 2… and follow each other on the timeline without
     hole or overlap,
-  - what was shown live (rows, and fills of holes) never overlaps, and a fill goes on where the
-    timeline ended,
+  - what was shown live (rows, and fills of holes) never overlaps and has no seams,
   - every segment and initialization segment is there with the recorded size and SHA-256; those
     of fills are there,
   - a dynamic manifest names the live timeline, a static one the replay (for a moment after the
@@ -161,6 +160,9 @@ pub enum LiveCommand {
         /// How many seconds a show waits for a publisher whose connection was lost
         #[arg(long, value_name = "SECONDS", default_value_t = crate::stack::WINDOW_DEFAULT, value_parser = clap::value_parser!(u32).range(0..=WINDOW_MAX))]
         window: u32,
+        /// A PNG or JPEG file to show while the publisher is away [default: the last picture is held]
+        #[arg(long, value_name = "FILE")]
+        slate: Option<PathBuf>,
         /// The stack
         #[command(flatten)]
         stack: StackArgs,
@@ -175,6 +177,35 @@ pub enum LiveCommand {
     Show {
         /// The live
         name: LiveId,
+        /// The stack
+        #[command(flatten)]
+        stack: StackArgs,
+    },
+    /// Change a live: its title, its reconnect window, its slate
+    #[command(
+        group = ArgGroup::new("change").args(["title", "window", "slate", "no_slate"]).required(true).multiple(true),
+        after_help = "\
+A new window counts from the next show on, a new slate from the next hole on.
+
+Examples:
+  gopcast live set shoes --window 300 --slate back-soon.png
+  gopcast live set shoes --no-slate"
+    )]
+    Set {
+        /// The live
+        name: LiveId,
+        /// Name for people
+        #[arg(long)]
+        title: Option<String>,
+        /// How many seconds a show waits for a publisher whose connection was lost
+        #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(0..=WINDOW_MAX))]
+        window: Option<u32>,
+        /// A PNG or JPEG file to show while the publisher is away
+        #[arg(long, value_name = "FILE")]
+        slate: Option<PathBuf>,
+        /// Hold the last picture instead
+        #[arg(long, conflicts_with = "slate")]
+        no_slate: bool,
         /// The stack
         #[command(flatten)]
         stack: StackArgs,
@@ -310,6 +341,10 @@ mod tests {
             ("gopcast up --http 8080", "address"),
             ("gopcast broadcast verify x", "UUID"),
             ("gopcast live create a --window 1801", "0..=1800"),
+            ("gopcast live set a --window 1801", "0..=1800"),
+            ("gopcast live set a --window -1", "-1"),
+            ("gopcast live set a --slate x --no-slate", "cannot be used with"),
+            ("gopcast live set a", "--window <SECONDS>"),
         ] {
             let error = parse(line).unwrap_err();
             assert!(error.to_string().contains(says), "{line}: {error}");

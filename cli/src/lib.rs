@@ -11,6 +11,7 @@ pub mod exit;
 pub mod live;
 mod output;
 pub mod progress;
+mod slate;
 pub mod stack;
 pub mod up;
 mod verify;

@@ -23,6 +23,7 @@ use crate::{
     exit::Exit,
     output,
     progress::Progress,
+    slate::Slate,
     stack::{Clients, Stack},
     up::lives::{self, Ending},
 };
@@ -37,6 +38,8 @@ struct Told {
     title: String,
     ladder: Profile,
     window_seconds: u32,
+    /// Key of the image that is shown while the publisher is away.
+    slate: Option<String>,
     on_air: bool,
     broadcast: Option<BroadcastId>,
     started: Option<String>,
@@ -61,6 +64,7 @@ impl Told {
             title: live.title,
             ladder: live.profile,
             window_seconds: live.window_seconds,
+            slate: live.slate,
             on_air: on_air.is_some(),
             broadcast: on_air.map(|broadcast| broadcast.broadcast.clone()),
             started: on_air.map(|b| b.availability_start.unwrap_or(b.opened).rfc3339()),
@@ -75,7 +79,8 @@ impl Told {
             ("title", self.title.clone()),
             ("state", self.state()),
             ("ladder", self.ladder.to_string()),
-            ("window", format!("{} s", self.window_seconds)),
+            ("window", format!("{} s for a publisher to return", self.window_seconds)),
+            ("slate", self.slate.clone().unwrap_or_else(|| "none; the last picture is held".to_owned())),
             ("created", self.created.clone()),
             ("watch", self.watch.clone()),
             ("manifest", self.mpd.clone()),
@@ -114,6 +119,13 @@ impl Context {
         live.with_context(|| format!("there is no live {name}; `gopcast live list` shows which there are"))
     }
 
+    async fn store(&self, live: &LiveId, slate: Option<Slate>) -> anyhow::Result<Option<String>> {
+        match slate {
+            Some(slate) => Ok(Some(slate.store(&self.clients.bucket, live).await?)),
+            None => Ok(None),
+        }
+    }
+
     async fn told(&self, live: Live, with_key: bool) -> anyhow::Result<Told> {
         let current = match &live.current {
             Some(id) => self.clients.table.broadcast(id).await?,
@@ -142,11 +154,17 @@ impl Context {
 /// When no stack is running, or it can't do what is asked; the text says why.
 pub async fn run(command: LiveCommand) -> anyhow::Result<Exit> {
     match command {
-        LiveCommand::Create { name, title, ladder, window, stack } => {
+        LiveCommand::Create { name, title, ladder, window, slate, stack } => {
+            let slate = slate.as_deref().map(Slate::read).transpose()?;
             let context = Context::find(stack).await?;
-            let title = title.unwrap_or_else(|| name.to_string());
-            let ladder = ladder.unwrap_or(context.stack.ladder);
-            let made = lives::create(&context.clients, &context.dir, &name, title, ladder, window).await;
+            let new = lives::New {
+                title: title.unwrap_or_else(|| name.to_string()),
+                profile: ladder.unwrap_or(context.stack.ladder),
+                window_seconds: window,
+                slate: context.store(&name, slate).await?,
+                live: name.clone(),
+            };
+            let made = lives::create(&context.clients, &context.dir, new).await;
             if made.as_ref().is_err_and(lives::is_conflict) {
                 bail!("there already is a live {name}");
             }
@@ -155,6 +173,17 @@ pub async fn run(command: LiveCommand) -> anyhow::Result<Exit> {
         }
         LiveCommand::List { stack } => list(&Context::find(stack).await?).await,
         LiveCommand::Show { name, stack } => Context::find(stack).await?.show(&name).await,
+        LiveCommand::Set { name, title, window, slate, no_slate, stack } => {
+            let slate = slate.as_deref().map(Slate::read).transpose()?;
+            let context = Context::find(stack).await?;
+            let mut live = context.live(&name).await?;
+            live.title = title.unwrap_or(live.title);
+            live.window_seconds = window.unwrap_or(live.window_seconds);
+            live.slate = context.store(&name, slate).await?.or(live.slate.filter(|_| !no_slate));
+            context.clients.table.set_live(&live).await?;
+            lives::publish_indexes(&context.clients, &name).await?;
+            context.show(&name).await
+        }
         LiveCommand::RotateKey { name, stack } => {
             let context = Context::find(stack).await?;
             let live = context.live(&name).await?;
@@ -280,7 +309,7 @@ mod tests {
         assert_eq!(
             serde_json::to_string(&told).unwrap(),
             concat!(
-                r#"{"live":"shoes","title":"Shoes","ladder":"480p","window_seconds":60,"on_air":false,"broadcast":null,"started":null,"#,
+                r#"{"live":"shoes","title":"Shoes","ladder":"480p","window_seconds":60,"slate":null,"on_air":false,"broadcast":null,"started":null,"#,
                 r#""created":"1970-01-01T00:00:00.000Z","watch":"http://127.0.0.1:8080/watch/shoes","#,
                 r#""mpd":"http://127.0.0.1:8080/live/shoes/manifest.mpd","rtmps":"rtmps://127.0.0.1:1943/live"}"#
             )

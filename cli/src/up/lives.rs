@@ -27,32 +27,37 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How often ending is asked for when no encoder could take it; each waits up to two seconds.
 const END_TRIES: u32 = 8;
 
+/// A live to be made.
+#[derive(Debug)]
+pub(crate) struct New {
+    pub(crate) live: LiveId,
+    pub(crate) title: String,
+    pub(crate) profile: Profile,
+    pub(crate) window_seconds: u32,
+    /// Key of its slate.
+    pub(crate) slate: Option<String>,
+}
+
 /// Creates a live with a new key, which is kept in the data directory.
 ///
 /// # Errors
 /// [`TableError::Conflict`] if there is one of that name; when the table can't be written.
-pub(crate) async fn create(
-    clients: &Clients,
-    dir: &DataDir,
-    live: &LiveId,
-    title: String,
-    profile: Profile,
-    window_seconds: u32,
-) -> anyhow::Result<StreamKey> {
+pub(crate) async fn create(clients: &Clients, dir: &DataDir, new: New) -> anyhow::Result<StreamKey> {
     let key = StreamKey::generate(clock::random_bytes());
+    let New { live, title, profile, window_seconds, slate } = new;
     let row = Live {
-        live: live.clone(),
+        live,
         title,
         key_hash: key.hash(),
         profile,
         window_seconds,
-        slate: None,
+        slate,
         current: None,
         created: clock::now(),
     };
     clients.table.create_live(&row).await?;
-    dir.set_key(live, Some(&key))?;
-    publish_indexes(clients, live).await?;
+    dir.set_key(&row.live, Some(&key))?;
+    publish_indexes(clients, &row.live).await?;
     Ok(key)
 }
 
@@ -84,9 +89,9 @@ pub(crate) async fn ensure(
             }
             continue;
         }
-        create(clients, dir, name, name.to_string(), ladder, WINDOW_DEFAULT)
-            .await
-            .with_context(|| format!("creating the live {name}"))?;
+        let (live, title) = (name.clone(), name.to_string());
+        let new = New { live, title, profile: ladder, window_seconds: WINDOW_DEFAULT, slate: None };
+        create(clients, dir, new).await.with_context(|| format!("creating the live {name}"))?;
     }
     Ok(different)
 }

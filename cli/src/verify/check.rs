@@ -6,6 +6,7 @@ use media::{
     id::ChunkPos,
     ledger::{Row, Segment},
     names,
+    time::Ticks,
 };
 
 use super::{
@@ -16,6 +17,10 @@ use super::{
 /// While a broadcast is being ended its publisher may store one more chunk, before the next notice tells it to stop. Such a chunk came
 /// after the end; the window is that of finishing a replay.
 const ENDING_MICROS: i64 = 5_000_000;
+
+/// A fill goes on where the live timeline ended, or leaves out what nobody watches any more; it never begins just after, in ticks (a
+/// quarter of a second).
+const JUMP_MIN: Ticks = 22_500;
 
 /// Judges.
 pub(crate) fn check(evidence: &Evidence) -> Report {
@@ -113,14 +118,14 @@ fn check_timeline(evidence: &Evidence, report: &mut Report) {
             check_against(piece, before, report);
             let hole = piece.start() - before.end();
             match (before, piece) {
-                (_, Piece::Fill(_)) if hole > 0 => {
+                (_, Piece::Fill(_)) if (1..JUMP_MIN).contains(&hole) => {
                     let last = before.name();
                     report.fault(
                         piece.name(),
                         format!("a hole of {hole} ticks lies between the {last} and it"),
                     );
                 }
-                (Piece::Fill(_), Piece::Chunk(_)) if hole > 0 => {
+                (_, Piece::Fill(_)) | (Piece::Fill(_), _) if hole > 0 => {
                     report
                         .notes
                         .push(format!("{}: live, {hole} ticks before it were not filled", piece.name()));

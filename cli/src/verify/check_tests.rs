@@ -414,8 +414,8 @@ fn rows_and_fills_tile_the_live_timeline() {
     e.fills[1].end += 1;
     finds(&e, "ledger row of publish 2 chunk 0", "before the end of the fill at 720000");
     let mut e = with_hole(Some(ENDED));
-    e.fills.remove(0);
-    finds(&e, "fill at 720000", "a hole of 180000 ticks");
+    e.fills[1].start += 5;
+    finds(&e, "fill at 720005", "a hole of 5 ticks");
     let mut e = with_hole(Some(ENDED));
     e.fills[0].end = e.fills[0].start;
     finds(&e, "fill at 540000", "it ends at 540000");
@@ -433,6 +433,10 @@ fn rows_and_fills_tile_the_live_timeline() {
     e.fills[1].end -= 10;
     assert!(faults(&e).is_empty());
     assert!(check(&e).notes[0].contains("10 ticks before it were not filled"));
+    let mut e = with_hole(None);
+    e.fills[0].end -= 90_000;
+    assert!(faults(&e).is_empty());
+    assert!(check(&e).notes[0].contains("90000 ticks before it were not filled"));
 }
 
 #[test]

@@ -97,23 +97,23 @@ impl Table {
         self.write("create live", writes).await
     }
 
-    /// Changes what the next broadcast of a live (its reconnect window) and the current one (its slate) go by.
+    /// Changes a live's title, what its next broadcast goes by (its reconnect window) and what the current one does (its slate) to what
+    /// they are in `live`.
     ///
     /// # Errors
     /// [`TableError::Conflict`] if there is no such live.
-    pub async fn set_live(
-        &self,
-        live: &LiveId,
-        window_seconds: u32,
-        slate: Option<&str>,
-    ) -> Result<(), TableError> {
-        let slate = match slate {
+    pub async fn set_live(&self, live: &Live) -> Result<(), TableError> {
+        let slate = match live.slate.as_deref() {
             Some(slate) => Change::Set("slate", slate.into()),
             None => Change::Remove("slate"),
         };
-        let changes = vec![Change::Set("window", window_seconds.into()), slate];
-        self.write("set live", vec![Write::update(live_key(live), changes).when(Condition::Present(SK))])
-            .await
+        let changes = vec![
+            Change::Set("title", live.title.as_str().into()),
+            Change::Set("window", live.window_seconds.into()),
+            slate,
+        ];
+        let write = Write::update(live_key(&live.live), changes).when(Condition::Present(SK));
+        self.write("set live", vec![write]).await
     }
 
     /// A live by name.
