@@ -28,7 +28,8 @@ use tokio_util::{
 
 use super::log_file::LogFile;
 
-/// How long a process may take to drain before it is killed: the services' own graces are below it.
+/// How long a process may take to drain before it is killed. In production the services have longer graces, for outages; here all that
+/// they need is on this machine, and somebody is waiting at the keyboard.
 pub(crate) const STOP_GRACE: Duration = Duration::from_secs(10);
 /// Longest line taken from a process; more of it is dropped. A panic with its backtrace is well below.
 const LINE_MAX: usize = 256 * 1024;

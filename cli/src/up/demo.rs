@@ -7,14 +7,15 @@ use std::{
 };
 
 use media::{id::LiveId, id::StreamKey, ladder::Profile};
-use tokio::sync::watch;
+use service::clock::Clock;
+use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     child::{self, Spec},
     guard::Guard,
     log_file::LogFile,
-    supervisor::RESTART_AFTER,
+    pace::Pace,
 };
 
 /// Tallest test picture: more would take cores from the encoders and show nothing more.
@@ -63,7 +64,9 @@ impl Demo {
         let yielded = CancellationToken::new();
         let live = self.live.clone();
         let publisher = async {
+            let mut pace = Pace::default();
             while !yielded.is_cancelled() {
+                let born = Instant::now();
                 match child::start(&self.spec, &log, |_| {}) {
                     Ok(started) => {
                         let pid = started.pid();
@@ -79,7 +82,7 @@ impl Demo {
                     }
                 }
                 tokio::select! {
-                    () = tokio::time::sleep(RESTART_AFTER) => {}
+                    () = tokio::time::sleep(pace.next(born.elapsed(), Clock::default().chance())) => {}
                     () = yielded.cancelled() => {}
                 }
             }

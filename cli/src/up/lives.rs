@@ -6,14 +6,13 @@ use anyhow::Context as _;
 use media::{
     id::{BroadcastId, LiveId, StreamKey},
     ladder::Profile,
-    time::WallTime,
     wire::{End, EndReply, GatewayRequest},
 };
 use service::{
     backoff::Backoff,
     clock::{self, Clock},
     index,
-    table::{Broadcast, Live, State, TableError},
+    table::{Live, State, TableError},
 };
 
 use super::panel::LiveReady;
@@ -174,12 +173,8 @@ pub(crate) async fn wait_ended(clients: &Clients, broadcast: &BroadcastId) -> an
 /// When something can't be reached.
 pub(crate) async fn end_all(clients: &Clients) -> anyhow::Result<usize> {
     let mut ending = Vec::new();
-    for live in clients.table.lives().await? {
-        let Some(current) = live.current else { continue };
-        let state = clients.table.broadcast(&current).await?.map(|broadcast| broadcast.state);
-        if state.is_some_and(|state| state != State::Ended)
-            && let Ending::Broadcast(broadcast) = ask_to_end(clients, &live.live).await?
-        {
+    for (_, live) in clients.table.on_air().await? {
+        if let Ending::Broadcast(broadcast) = ask_to_end(clients, &live).await? {
             ending.push(broadcast);
         }
     }
@@ -187,38 +182,6 @@ pub(crate) async fn end_all(clients: &Clients) -> anyhow::Result<usize> {
         wait_ended(clients, broadcast).await?;
     }
     Ok(ending.len())
-}
-
-/// Finishes the shows that a stack which crashed has left on air, once their publishers have had their reconnect window to return in.
-///
-/// # Errors
-/// When something can't be reached.
-pub(crate) async fn finish_abandoned(clients: &Clients) -> anyhow::Result<()> {
-    let mut left = Vec::new();
-    for live in clients.table.lives().await? {
-        let Some(current) = live.current else { continue };
-        let Some(broadcast) = clients.table.broadcast(&current).await? else { continue };
-        if broadcast.state != State::Ended {
-            let last = last_activity(clients, &broadcast).await?;
-            left.push((last.plus_micros(i64::from(broadcast.window_seconds) * 1_000_000), last, broadcast));
-        }
-    }
-    left.sort_by_key(|(due, ..)| *due);
-    for (due, last, broadcast) in left {
-        let wait = u64::try_from(due.micros_since(clock::now())).unwrap_or(0);
-        tokio::time::sleep(Duration::from_micros(wait)).await;
-        let now = clients.table.broadcast(&broadcast.broadcast).await?;
-        // What goes on, whether its publisher has returned or it only began while we looked, is in good hands.
-        let still = now.is_some_and(|now| now.state != State::Ended && now.publish == broadcast.publish);
-        if still && last_activity(clients, &broadcast).await? == last {
-            ask_to_end(clients, &broadcast.live).await?;
-        }
-    }
-    Ok(())
-}
-
-async fn last_activity(clients: &Clients, broadcast: &Broadcast) -> Result<WallTime, TableError> {
-    Ok(clients.table.last_commit(&broadcast.broadcast).await?.unwrap_or(broadcast.opened))
 }
 
 /// Whether an error says that the row is there already.

@@ -13,17 +13,21 @@ mod hub;
 pub(crate) mod ladder;
 pub(crate) mod lives;
 mod log_file;
+mod pace;
 pub(crate) mod pages;
 mod panel;
 pub(crate) mod programs;
 mod signals;
 mod start;
 mod supervisor;
+mod sweep;
 
 use std::{sync::Arc, time::Duration};
 
 use anyhow::anyhow;
 use localstack::LocalAws;
+use service::clock::Clock;
+use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
@@ -31,9 +35,10 @@ use self::{
     guard::Guard,
     hub::Hub,
     log_file::LogFile,
+    pace::Pace,
     signals::Asked,
     start::Running,
-    supervisor::{GatewaySpawner, Group, RESTART_AFTER, Supervisor},
+    supervisor::{GatewaySpawner, Group, Supervisor},
 };
 use crate::{args::UpArgs, data_dir::DataDir, exit::Exit, progress::Progress, stack};
 
@@ -55,7 +60,7 @@ struct Parts {
     edge: Group,
     encoders: Group,
     gateway: Group,
-    /// The demo, and what is finished after a crash.
+    /// The demo and the sweep.
     background: (CancellationToken, TaskTracker),
     progress: Progress,
 }
@@ -129,6 +134,7 @@ pub async fn run(args: UpArgs) -> anyhow::Result<Exit> {
 /// From ready until asked to stop: keeps `stack.json` true and the gateway warm.
 async fn watch(parts: &Parts, running: &mut Running, restart: bool, asked: &Asked) {
     let mut changes = parts.supervisor.changes();
+    let (mut pace, mut since) = (Pace::default(), Instant::now());
     loop {
         tokio::select! {
             () = asked.stop.cancelled() => return,
@@ -141,10 +147,12 @@ async fn watch(parts: &Parts, running: &mut Running, restart: bool, asked: &Aske
                 }
             }
             () = parts.spawner.died(), if restart => {
+                let wait = pace.next(since.elapsed(), Clock::default().chance());
+                since = Instant::now();
                 let (clients, stop) = (running.clients.clone(), asked.stop.clone());
                 tokio::spawn(async move {
                     tokio::select! {
-                        () = tokio::time::sleep(RESTART_AFTER) => {}
+                        () = tokio::time::sleep(wait) => {}
                         () = stop.cancelled() => return,
                     }
                     if let Err(error) = start::warm_gateway(&clients).await {

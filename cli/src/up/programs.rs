@@ -113,6 +113,7 @@ impl Programs {
     pub(crate) fn encoder(&self, id: &str) -> Spec {
         let own = vec![
             ("GOPCAST_HOP_SECRET", self.secret.reveal().to_owned()),
+            ("GOPCAST_GATEWAY_FUNCTION", FUNCTION.to_owned()),
             ("GOPCAST_ENCODER_ID", id.to_owned()),
             ("GOPCAST_HTTP_ADDR", "127.0.0.1:0".to_owned()),
         ];

@@ -17,6 +17,7 @@ use super::{
     ladder, lives, pages, panel,
     programs::{self, Programs, check_free, reachable},
     supervisor::{EDGE, ENCODER, SharedSpawner},
+    sweep,
 };
 use crate::{
     args::UpArgs,
@@ -237,14 +238,10 @@ async fn announce(parts: &Parts, args: &UpArgs, clients: &Clients, stack: &mut S
         panel::human(stack, &lives, &panel::About { data: parts.dir.root(), demo, pages })
     };
     parts.hub.ready(text);
-    let (left, stop) = (clients.clone(), parts.background.0.clone());
+    let (gateway, stop) = (clients.gateway.clone(), parts.background.0.clone());
     parts.background.1.spawn(async move {
         tokio::select! {
-            finished = lives::finish_abandoned(&left) => {
-                if let Err(error) = finished {
-                    tracing::warn!(error = format!("{error:#}"), "a show that was left on air is not finished");
-                }
-            }
+            () = sweep::run(&gateway) => {}
             () = stop.cancelled() => {}
         }
     });

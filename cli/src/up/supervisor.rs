@@ -1,5 +1,5 @@
 //! The supervisor: keeps processes running, as ECS does for the edge and the encoders and Lambda for the gateway. What dies is told and
-//! started again after [`RESTART_AFTER`].
+//! started again at its [`Pace`].
 
 use std::{
     collections::BTreeMap,
@@ -8,12 +8,12 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
-    time::Duration,
 };
 
 use localstack::{Worker, WorkerSpawner};
 use serde_json::json;
-use tokio::sync::watch;
+use service::clock::Clock;
+use tokio::{sync::watch, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
@@ -22,6 +22,7 @@ use super::{
     guard::Guard,
     hub::Hub,
     log_file::LogFile,
+    pace::Pace,
 };
 use crate::stack::Process;
 
@@ -31,9 +32,6 @@ pub(crate) const EDGE: &str = "ingest-edge";
 pub(crate) const GATEWAY: &str = "gateway-fn";
 /// See [`EDGE`].
 pub(crate) const ENCODER: &str = "encoder-task";
-
-/// Time between the end of a process and its next start.
-pub(crate) const RESTART_AFTER: Duration = Duration::from_secs(1);
 
 /// Processes that are stopped together.
 #[derive(Debug, Clone, Default)]
@@ -137,8 +135,10 @@ impl Supervisor {
     ) {
         let (this, stop) = (self.clone(), group.stop.clone());
         group.tasks.spawn(async move {
+            let mut pace = Pace::default();
             loop {
                 let (id, spec) = make();
+                let born = Instant::now();
                 this.life(role, &id, &spec, &stop).await;
                 let over = stop.is_cancelled()
                     || this.0.kill_now.is_cancelled()
@@ -147,7 +147,7 @@ impl Supervisor {
                     return;
                 }
                 tokio::select! {
-                    () = tokio::time::sleep(RESTART_AFTER) => {}
+                    () = tokio::time::sleep(pace.next(born.elapsed(), Clock::default().chance())) => {}
                     () = stop.cancelled() => return,
                     () = this.0.kill_now.cancelled() => return,
                 }
