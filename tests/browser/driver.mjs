@@ -1,7 +1,7 @@
 /**
  * Drives a headless Chromium for the end-to-end tests. One task as JSON in argv[2], one report as a JSON
  * line on standard output:
- *   {"task":"play","player":"dashjs"|"shaka","mpd":URL,"seconds":N,"live":bool,"rate":N}
+ *   {"task":"play","player":"dashjs"|"shaka","mpd":URL,"seconds":N,"live":bool,"rate":N,"patient":bool}
  *   {"task":"pages","http":URL,"paths":[...],"seconds":N,"screenshots":DIR}
  * Exit code 0 when the browser could be driven; what went wrong in the page is in the report.
  */

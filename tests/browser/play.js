@@ -1,6 +1,6 @@
 /** Runs in the page: plays one stream with one player at its default settings and reports what happened. */
 
-globalThis.play = async ({ player, mpd, seconds, live, rate }) => {
+globalThis.play = async ({ player, mpd, seconds, live, rate, patient }) => {
   /** Stops within this time after the first moving picture are the player finding its feet. */
   const SETTLE_S = 3;
   /** Between two looks at the playback position, in milliseconds. */
@@ -14,6 +14,7 @@ globalThis.play = async ({ player, mpd, seconds, live, rate }) => {
   const errors = [];
   const stalls = [];
   const heights = [];
+  const latencies = [];
   let latency = () => null;
   const now = () => performance.now() / 1000;
   const loaded = now();
@@ -65,7 +66,11 @@ globalThis.play = async ({ player, mpd, seconds, live, rate }) => {
     } else if (first && !ended && !still && at - last.at > STILL_S) {
       still = { at: last.at, position };
     }
-    if (ended || errors.length > 0) break;
+    if (first && live && at - first.at >= latencies.length) {
+      const behind = latency();
+      if (Number.isFinite(behind)) latencies.push([at - first.at, behind]);
+    }
+    if (ended || (errors.length > 0 && !patient)) break;
     if (!first && at - loaded > STARTUP_S) { errors.push(`no moving picture within ${STARTUP_S} s`); break; }
     if (first && at - first.at >= seconds) break;
   }
@@ -74,6 +79,7 @@ globalThis.play = async ({ player, mpd, seconds, live, rate }) => {
     errors,
     stalls,
     heights,
+    latencies,
     ended,
     startupMs: first ? (first.at - loaded) * 1000 : -1,
     firstPosition: first?.position ?? -1,

@@ -43,16 +43,23 @@ impl Aws {
     /// When no runtime can be had.
     pub fn new(stack: &Stack) -> Result<Self> {
         let Ready { s3, dynamodb, .. } = &stack.ready;
+        Self::at(&s3.endpoint, &dynamodb.endpoint, &s3.bucket, &dynamodb.table)
+    }
+
+    /// Clients for these endpoints.
+    ///
+    /// # Errors
+    /// When no runtime can be had.
+    pub fn at(s3: &str, dynamodb: &str, bucket: &str, table: &str) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (for_s3, for_dynamodb) =
-            runtime.block_on(async { (config(&s3.endpoint).await, config(&dynamodb.endpoint).await) });
+        let (for_s3, for_dynamodb) = runtime.block_on(async { (config(s3).await, config(dynamodb).await) });
         let path_style = aws_sdk_s3::config::Builder::from(&for_s3).force_path_style(true);
         Ok(Self {
             runtime,
             s3: aws_sdk_s3::Client::from_conf(path_style.build()),
             dynamodb: aws_sdk_dynamodb::Client::new(&for_dynamodb),
-            bucket: s3.bucket.clone(),
-            table: dynamodb.table.clone(),
+            bucket: bucket.to_owned(),
+            table: table.to_owned(),
         })
     }
 

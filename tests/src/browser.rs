@@ -65,6 +65,8 @@ pub struct Playback {
     pub audio_bytes: u64,
     /// Seconds behind the source, as the player computes it.
     pub latency: Option<f64>,
+    /// Seconds since the first moving picture, and the latency then, each second.
+    pub latencies: Vec<(f64, f64)>,
     /// Heights of the rungs played, in the order met.
     pub heights: Vec<u32>,
 }
@@ -153,6 +155,17 @@ impl Player {
         drive(&task, Duration::from_secs(seconds))
     }
 
+    /// Plays a live stream for `seconds`, whatever happens to it: errors do not end it.
+    ///
+    /// # Errors
+    /// When the browser can't be driven; what the player did wrong is in the report.
+    pub fn watch(self, mpd: &str, seconds: u64) -> Result<Playback> {
+        let task = serde_json::json!({
+            "task": "play", "player": self.name(), "mpd": mpd, "seconds": seconds, "live": true, "rate": 1, "patient": true,
+        });
+        drive(&task, Duration::from_secs(seconds))
+    }
+
     /// Plays a replay of `length` seconds from start to end, `rate` times as fast.
     ///
     /// # Errors
@@ -191,6 +204,12 @@ impl Playback {
         anyhow::ensure!(self.ended && duration - self.last_position < 0.3, "not to the end: {self:?}");
         anyhow::ensure!(self.frames_at_least(0.9 * length * fps), "too few pictures: {self:?}");
         Ok(())
+    }
+
+    /// The longest stop, in seconds.
+    #[must_use]
+    pub fn worst_stall(&self) -> f64 {
+        self.stalls.iter().map(|stall| stall.length).fold(0.0, f64::max)
     }
 
     fn check_common(&self) -> Result<()> {

@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-/// Longest that one request may take: the largest object is a few megabytes over loopback.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest that one request may take: the largest object is a few megabytes over loopback, the longest call of the gateway function
+/// ends with Lambda's own time limit.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// Largest body read.
 const BODY_MAX: u64 = 64 << 20;
 
@@ -53,7 +54,21 @@ impl Client {
     /// When there is no answer.
     pub fn get(&self, url: &str) -> Result<Reply> {
         let started = Instant::now();
-        let mut reply = self.agent.get(url).call().with_context(|| format!("GET {url}"))?;
+        let reply = self.agent.get(url).call().with_context(|| format!("GET {url}"))?;
+        Self::read(reply, started)
+    }
+
+    /// Sends `body` to `url`.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn post(&self, url: &str, body: &[u8]) -> Result<Reply> {
+        let started = Instant::now();
+        let reply = self.agent.post(url).send(body).with_context(|| format!("POST {url}"))?;
+        Self::read(reply, started)
+    }
+
+    fn read(mut reply: ureq::http::Response<ureq::Body>, started: Instant) -> Result<Reply> {
         let headers = reply
             .headers()
             .iter()

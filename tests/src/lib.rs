@@ -7,6 +7,7 @@
 pub mod aws;
 pub mod boxes;
 pub mod browser;
+pub mod chaos;
 pub mod check;
 pub mod http;
 pub mod mpd;

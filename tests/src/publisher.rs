@@ -37,6 +37,20 @@ impl Publisher {
         Self::start("ffmpeg", &mut command, source)
     }
 
+    /// The `ffmpeg` command, sending `source` from second `from` (the start of a GOP) on, with time stamps from zero: what a camera
+    /// sends whose encoder was started again.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn ffmpeg_from(source: &Source, url: &str, from: u64) -> Result<Self> {
+        let mut command = Command::new(std::env::var(FFMPEG_VAR).as_deref().unwrap_or("ffmpeg"));
+        command.args(["-hide_banner", "-nostdin", "-nostats", "-v", "info", "-re"]);
+        // FLV has no index to seek by.
+        command.args(["-ss", &from.to_string(), "-i"]).arg(source.mp4()?);
+        command.args(["-c", "copy", "-f", "flv", url]);
+        Self::start("ffmpeg", &mut command, source)
+    }
+
     /// GStreamer's `rtmp2sink`, sending `source` to `url` as it is.
     ///
     /// # Errors
@@ -65,6 +79,14 @@ impl Publisher {
     #[must_use]
     pub fn log(&self) -> &Lines {
         &self.process.err
+    }
+
+    /// Whether it still sends.
+    ///
+    /// # Errors
+    /// When the system can't say.
+    pub fn is_running(&mut self) -> Result<bool> {
+        self.process.is_running()
     }
 
     /// Waits until it has sent everything.

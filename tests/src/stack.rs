@@ -435,8 +435,16 @@ pub fn binaries() -> Result<PathBuf> {
     Ok(folder.to_owned())
 }
 
-fn binary(name: &str) -> Result<PathBuf> {
-    let path = binaries()?.join(name);
+/// Names another folder of programs to test than the one beside the tests.
+const BIN_DIR_VAR: &str = "GOPCAST_BIN_DIR";
+
+/// A program of gopcast's.
+///
+/// # Errors
+/// When it is not built.
+pub fn binary(name: &str) -> Result<PathBuf> {
+    let folder = std::env::var_os(BIN_DIR_VAR).map(PathBuf::from);
+    let path = folder.map_or_else(binaries, Ok)?.join(name);
     anyhow::ensure!(path.exists(), "{} is missing: run `cargo build --workspace` first", path.display());
     Ok(path)
 }
