@@ -4,10 +4,7 @@
 use std::{
     collections::VecDeque,
     net::SocketAddr,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -15,8 +12,8 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use axum::{
     Router,
-    body::{Body, Bytes},
-    extract::{Request, State as Axum},
+    body::Bytes,
+    extract::State as Axum,
     http::{HeaderMap, StatusCode},
     response::IntoResponse,
     routing::post,
@@ -27,13 +24,13 @@ use dynoxide::{
     types::{AttributeDefinition, KeySchemaElement, KeyType, ScalarAttributeType},
 };
 use gateway_fn::handle::{Gateway, Reply};
-use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use media::{
-    id::{EncoderId, LiveId, StreamKey},
+    id::{ChunkPos, ChunkSeq, EncoderId, LiveId, StreamKey},
     ladder::Profile,
+    time::WallTime,
     wire::{
-        Close, CloseReason, ENCODER_PATH, EncoderEvent, EncoderReply, EncoderRequest, GatewayRequest, Open,
-        OpenReply, Opened,
+        ChunkReply, ChunkStored, Close, CloseReason, ENCODER_PATH, EncoderEvent, EncoderReply,
+        EncoderRequest, GatewayRequest, Open, OpenReply, Opened, Start,
     },
 };
 use service::{
@@ -158,6 +155,56 @@ pub(crate) async fn on_air(gateway: &Gateway, live: &str, connection: &str) -> O
     }
 }
 
+pub(crate) fn start(opened: &Opened, at: i64) -> GatewayRequest {
+    GatewayRequest::Start(Start {
+        broadcast: opened.broadcast.clone(),
+        publish: opened.publish,
+        first_frame: WallTime(at),
+    })
+}
+
+pub(crate) fn pos(opened: &Opened, seq: u32) -> ChunkPos {
+    ChunkPos { publish: opened.publish, seq: ChunkSeq(seq) }
+}
+
+pub(crate) async fn chunk(gateway: &Gateway, opened: &Opened, seq: u32) -> ChunkReply {
+    let stored =
+        ChunkStored { live: opened.live.clone(), broadcast: opened.broadcast.clone(), pos: pos(opened, seq) };
+    match send(gateway, GatewayRequest::Chunk(stored)).await {
+        Reply::Chunk(reply) => reply,
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(crate) fn accepted() -> ChunkReply {
+    ChunkReply::Accepted { warnings: vec![] }
+}
+
+/// A live on air on the first of these two encoders; the second stands by.
+pub(crate) async fn bound(stack: &Stack) -> (Gateway, Opened, FakeEncoder, FakeEncoder) {
+    stack.live("demo").await;
+    let encoders = (stack.encoder("one").await, stack.encoder("two").await);
+    let gateway = stack.gateway();
+    let opened = on_air(&gateway, "demo", "connection-1").await;
+    let binding = stack.table.binding(&opened.broadcast).await.unwrap().unwrap();
+    let (first, second) = if binding.encoder == encoders.0.id { encoders } else { (encoders.1, encoders.0) };
+    (gateway, opened, first, second)
+}
+
+/// The broadcast is bound to `encoder` at `epoch`, and counted there only.
+pub(crate) async fn assert_bound(
+    stack: &Stack,
+    opened: &Opened,
+    encoder: &FakeEncoder,
+    other: &FakeEncoder,
+    epoch: u64,
+) {
+    let binding = stack.table.binding(&opened.broadcast).await.unwrap().unwrap();
+    assert_eq!((&binding.encoder, binding.epoch.0), (&encoder.id, epoch));
+    assert_eq!(stack.bound(encoder.id.as_str()).await, 1);
+    assert_eq!(stack.bound(other.id.as_str()).await, 0);
+}
+
 pub(crate) fn close(opened: &Opened, chunks: u32, reason: CloseReason) -> GatewayRequest {
     GatewayRequest::Close(Close {
         live: opened.live.clone(),
@@ -252,22 +299,4 @@ async fn answer(Axum(shared): Axum<Shared>, headers: HeaderMap, body: Bytes) -> 
         Answer::Garbage => "<html>".into_response(),
         Answer::Silence => std::future::pending().await,
     }
-}
-
-/// A way to a DynamoDB that counts reads (`counts[0]`) and other calls (`counts[1]`).
-pub(crate) async fn counted(endpoint: &str, counts: Arc<[AtomicUsize; 2]>) -> String {
-    let client = Client::builder(TokioExecutor::new()).build_http::<Body>();
-    let endpoint = endpoint.to_owned();
-    let app = Router::new().fallback(move |mut request: Request| {
-        let target = request.headers().get("x-amz-target").map(|target| target.to_str().unwrap());
-        let read = target.is_some_and(|t| t.ends_with(".GetItem") || t.ends_with(".Query"));
-        counts[usize::from(!read)].fetch_add(1, Ordering::SeqCst);
-        *request.uri_mut() = format!("{endpoint}/").parse().unwrap();
-        let client = client.clone();
-        async move { client.request(request).await.unwrap().map(Body::new) }
-    });
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-    format!("http://{address}")
 }

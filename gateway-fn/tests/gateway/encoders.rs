@@ -5,65 +5,26 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use super::common::{Answer, FakeEncoder, SECRET, Stack, TABLE, close, on_air, send};
+use super::{
+    common::{Answer, SECRET, Stack, TABLE, accepted, assert_bound, bound, chunk, close, on_air, pos, send},
+    proxy::counted,
+};
 use gateway_fn::handle::{Gateway, Reply};
 use media::{
-    id::{ChunkPos, ChunkSeq, PublishNo},
+    id::PublishNo,
     verdict::{Code, Verdict},
     wire::{
-        ChunkReply, ChunkStored, CloseReason, CloseReply, EncoderEvent, EncoderReply, End, EndReply,
-        GatewayRequest, Opened,
+        ChunkReply, CloseReason, CloseReply, EncoderEvent, EncoderReply, End, EndReply, GatewayRequest,
+        Opened,
     },
 };
 use service::{config::Secret, table::Table};
-
-fn pos(opened: &Opened, seq: u32) -> ChunkPos {
-    ChunkPos { publish: opened.publish, seq: ChunkSeq(seq) }
-}
-
-async fn chunk(gateway: &Gateway, opened: &Opened, seq: u32) -> ChunkReply {
-    let stored =
-        ChunkStored { live: opened.live.clone(), broadcast: opened.broadcast.clone(), pos: pos(opened, seq) };
-    match send(gateway, GatewayRequest::Chunk(stored)).await {
-        Reply::Chunk(reply) => reply,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn accepted() -> ChunkReply {
-    ChunkReply::Accepted { warnings: vec![] }
-}
 
 fn stopped(reply: ChunkReply) -> Code {
     match reply {
         ChunkReply::Stop(verdict) => verdict.code,
         other => panic!("{other:?}"),
     }
-}
-
-/// A live on air on the first of these two encoders; the second stands by.
-async fn bound(stack: &Stack) -> (Gateway, Opened, FakeEncoder, FakeEncoder) {
-    stack.live("demo").await;
-    let encoders = (stack.encoder("one").await, stack.encoder("two").await);
-    let gateway = stack.gateway();
-    let opened = on_air(&gateway, "demo", "connection-1").await;
-    let binding = stack.table.binding(&opened.broadcast).await.unwrap().unwrap();
-    let (first, second) = if binding.encoder == encoders.0.id { encoders } else { (encoders.1, encoders.0) };
-    (gateway, opened, first, second)
-}
-
-/// The broadcast is bound to `encoder` at `epoch`, and counted there only.
-async fn assert_bound(
-    stack: &Stack,
-    opened: &Opened,
-    encoder: &FakeEncoder,
-    other: &FakeEncoder,
-    epoch: u64,
-) {
-    let binding = stack.table.binding(&opened.broadcast).await.unwrap().unwrap();
-    assert_eq!((&binding.encoder, binding.epoch.0), (&encoder.id, epoch));
-    assert_eq!(stack.bound(encoder.id.as_str()).await, 1);
-    assert_eq!(stack.bound(other.id.as_str()).await, 0);
 }
 
 #[tokio::test]
@@ -258,7 +219,7 @@ async fn a_chunk_of_the_steady_state_costs_one_read_and_no_write() {
     let stack = Stack::start().await;
     let (_, opened, _first, _second) = bound(&stack).await;
     let counts = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
-    let endpoint = super::common::counted(&stack.endpoint, counts.clone()).await;
+    let endpoint = counted(&stack.endpoint, counts.clone()).await;
     let gateway = Gateway::new(Table::new(&super::common::config(&endpoint), TABLE), Secret::new(SECRET));
     assert_eq!(chunk(&gateway, &opened, 0).await, accepted());
     let before = counts[0].swap(0, Ordering::SeqCst);

@@ -7,4 +7,12 @@ mod encoders;
 #[cfg(test)]
 mod function;
 #[cfg(test)]
+mod proxy;
+#[cfg(test)]
 mod publishes;
+#[cfg(test)]
+mod races;
+#[cfg(test)]
+mod sweeps;
+#[cfg(test)]
+mod timeline;

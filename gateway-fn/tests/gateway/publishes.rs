@@ -2,17 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::common::{Stack, WINDOW_SECONDS, close, on_air, open, send};
+use super::common::{Stack, WINDOW_SECONDS, close, on_air, open, send, start};
 use gateway_fn::handle::{Failure, Reply};
 use media::{
     id::{BroadcastId, Epoch, PublishNo},
     ladder::Profile,
     time::WallTime,
     verdict::Code,
-    wire::{
-        CloseReason, CloseReply, EncoderEvent, End, EndReply, GatewayRequest, OpenReply, Opened, Start,
-        StartReply,
-    },
+    wire::{CloseReason, CloseReply, EncoderEvent, End, EndReply, GatewayRequest, OpenReply, StartReply},
 };
 use serde_json::json;
 use service::{
@@ -28,14 +25,6 @@ fn refused(reply: &OpenReply) -> Code {
         }
         OpenReply::Opened(opened) => panic!("{opened:?}"),
     }
-}
-
-fn start(opened: &Opened, at: i64) -> GatewayRequest {
-    GatewayRequest::Start(Start {
-        broadcast: opened.broadcast.clone(),
-        publish: opened.publish,
-        first_frame: WallTime(at),
-    })
 }
 
 #[tokio::test]
@@ -92,7 +81,10 @@ async fn the_first_start_fixes_the_availability_start() {
 
     let second = on_air(&gateway, "demo", "connection-2").await;
     assert_eq!(second.availability_start, Some(WallTime(1_000)));
-    assert_eq!(send(&gateway, start(&second, 3_000)).await, started(1_000));
+    // 2000 µs after the first; the same answer to the same publish, whatever it says of itself then.
+    let resumed = StartReply::Started { availability_start: WallTime(1_000), resume_at: Some(180) };
+    assert_eq!(send(&gateway, start(&second, 3_000)).await, Reply::Start(resumed.clone()));
+    assert_eq!(send(&gateway, start(&second, 9_000)).await, Reply::Start(resumed));
     let stopped = |reply| match reply {
         Reply::Start(StartReply::Stop(verdict)) => verdict.code,
         other => panic!("{other:?}"),
