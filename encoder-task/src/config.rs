@@ -20,6 +20,8 @@ pub struct Config {
     pub secret: Secret,
     /// `GOPCAST_ENCODER_ID`: unique per process life; made up when absent.
     pub id: EncoderId,
+    /// `GOPCAST_GATEWAY_FUNCTION`: which finds other encoders for what this one must give up.
+    pub gateway: String,
     /// `GOPCAST_HTTP_ADDR`: where notices are taken. Default `0.0.0.0:80`, the private hop's port.
     pub http: SocketAddr,
     /// `GOPCAST_ADVERTISE_ADDR`: the address that the gateway reaches this task at. Default: the address listened on, or the one
@@ -59,6 +61,7 @@ impl Config {
         let config = Self {
             shared: Shared::read(&mut env),
             secret: hop_secret(&mut env),
+            gateway: env.required("GOPCAST_GATEWAY_FUNCTION", "the gateway function's name", String::new()),
             id: env.optional("GOPCAST_ENCODER_ID").unwrap_or_else(made_up),
             http: env.or("GOPCAST_HTTP_ADDR", SocketAddr::from((Ipv4Addr::UNSPECIFIED, 80))),
             advertise: env.optional("GOPCAST_ADVERTISE_ADDR"),
@@ -117,6 +120,7 @@ mod tests {
             "GOPCAST_BUCKET",
             "GOPCAST_TABLE",
             "GOPCAST_HOP_SECRET",
+            "GOPCAST_GATEWAY_FUNCTION",
         ] {
             assert!(error.contains(name), "{name} in {error}");
         }
@@ -132,6 +136,7 @@ mod tests {
             let vars = [
                 ("GOPCAST_ADVERTISE_ADDR", told),
                 ("GOPCAST_BUCKET", "b"),
+                ("GOPCAST_GATEWAY_FUNCTION", "f"),
                 ("GOPCAST_TABLE", "t"),
                 ("GOPCAST_HOP_SECRET", secret),
             ];

@@ -8,24 +8,25 @@ use encoder_task::{
     heartbeat, http,
     manager::Manager,
     retry::Health,
-    session::{Deps, Workshop},
+    session::{Deps, Workshop, transcoder::Ffmpeg},
     transcode,
 };
 use service::{
     aws,
     bucket::Bucket,
-    clock,
+    clock::{self, Clock},
     config::Env,
     drain, event,
+    gateway::Gateway,
     table::{Encoder, Table},
     telemetry,
 };
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-/// How long a draining encoder waits for its broadcasts to be taken over: the next notice of each comes within a GOP (10 s at most),
-/// the chunk in hand may take as long again. ECS's `stopTimeout` must be longer.
+/// How long a draining encoder may take for the chunks in hand, and to hand its broadcasts over. ECS's `stopTimeout` must be longer.
 const DRAIN_GRACE: Duration = Duration::from_secs(25);
+/// Chunks transcoded at once: two fill the cores while one of them is being fetched or stored; more only make each later.
+const CHUNKS_AT_ONCE: usize = 2;
 /// Frame rate that a ladder is recommended for.
 const MEASURE_FPS: u32 = 30;
 
@@ -65,15 +66,16 @@ async fn run(config: Config) -> Result<()> {
     let bucket = Bucket::new(&sdk, &config.shared.bucket);
     let threads = config.threads;
     let capacity = tokio::task::spawn_blocking(move || transcode::measure(threads)).await??;
+    let clock = Clock::default();
     let workshop = Workshop {
         bucket,
-        health: Arc::new(Health::default()),
-        // Two chunks at once fill the cores while one of them is being fetched or stored; more only make each later.
-        slots: Arc::new(Semaphore::new(2)),
-        capacity,
-        threads,
+        health: Arc::new(Health::new(clock.clone())),
+        transcoder: Arc::new(Ffmpeg::new(capacity, threads, CHUNKS_AT_ONCE)),
     };
-    let manager = Manager::new(Deps { table: table.clone(), workshop, me: config.id.clone() });
+    let gateway = Gateway::new(&sdk, &config.gateway);
+    let manager =
+        Manager::new(Deps { table: table.clone(), gateway, clock, workshop, me: config.id.clone() });
+    tokio::spawn(Arc::clone(&manager).watch_health());
 
     let listener = tokio::net::TcpListener::bind(config.http).await.with_context(|| {
         format!("can't listen on {}: set GOPCAST_HTTP_ADDR to a free address", config.http)

@@ -3,7 +3,7 @@
 //! Invariant: at most one session per broadcast, that of the highest epoch heard of.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -12,10 +12,10 @@ use std::{
 };
 
 use media::{
-    id::{BroadcastId, Epoch},
-    wire::{EncoderReply, EncoderRequest},
+    id::{BroadcastId, Epoch, LiveId},
+    wire::{EncoderReply, EncoderRequest, GatewayRequest, Handover, HandoverReply},
 };
-use service::backoff::Backoff;
+use service::{backoff::Backoff, event};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use crate::session::{self, Claim, Claimed, Deps, End, Message, Session};
@@ -26,8 +26,15 @@ const SESSIONS_MAX: usize = 256;
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 /// Times a failing broadcast is taken up before a notice has to ask for it again.
 const REVIVALS: u32 = 5;
+/// Time for the gateway to find a broadcast another encoder: it may try several.
+const HANDOVER_WITHIN: Duration = Duration::from_secs(8);
+/// Times the gateway is asked; the next notice or the sweep moves the broadcast as well, only later.
+const HANDOVER_TRIES: u32 = 3;
+/// How often it is looked whether this encoder ails: far shorter than it takes to be sure of it.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 struct Entry {
+    live: LiveId,
     epoch: Epoch,
     inbox: mpsc::Sender<Message>,
     /// The session is reading the ledger and does not answer yet.
@@ -37,7 +44,7 @@ struct Entry {
 /// The sessions of this process.
 pub struct Manager {
     deps: Deps,
-    sessions: Mutex<HashMap<BroadcastId, Entry>>,
+    sessions: Mutex<BTreeMap<BroadcastId, Entry>>,
     draining: watch::Sender<bool>,
     count: watch::Sender<usize>,
 }
@@ -103,7 +110,8 @@ impl Manager {
         let (inbox, messages) = Session::inbox();
         let loading = Arc::new(AtomicBool::new(true));
         // An older session's inbox closes with its entry: it ends.
-        let entry = Entry { epoch: request.epoch, inbox: inbox.clone(), loading: Arc::clone(&loading) };
+        let live = request.live.clone();
+        let entry = Entry { live, epoch: request.epoch, inbox: inbox.clone(), loading: Arc::clone(&loading) };
         sessions.insert(request.broadcast.clone(), entry);
         self.count.send_replace(sessions.len());
         let manager = Arc::clone(self);
@@ -124,6 +132,7 @@ impl Manager {
         broadcast: &BroadcastId,
         epoch: Epoch,
     ) {
+        let live = claim.live().clone();
         for revival in 1..=REVIVALS {
             let taken = claim.take_up().await;
             loading.store(false, Ordering::Release);
@@ -134,14 +143,15 @@ impl Manager {
             match end {
                 End::Over => return tracing::info!(%broadcast, epoch = epoch.0, "broadcast over"),
                 End::Drained => {
-                    return tracing::info!(%broadcast, epoch = epoch.0, "broadcast left to the next encoder");
+                    self.hand_over(&live, broadcast, epoch, "draining").await;
+                    return;
                 }
                 End::Fenced => return tracing::info!(%broadcast, epoch = epoch.0, "broadcast given up"),
                 End::Failed(reason) => {
                     tracing::error!(%broadcast, epoch = epoch.0, revival, %reason, "broadcast failed")
                 }
             }
-            Backoff::REGIONAL.sleep(revival).await;
+            Backoff::REGIONAL.sleep(revival, &self.deps.clock).await;
             match session::claim(&self.deps, broadcast, epoch).await {
                 Ok(Claimed::Mine(again)) => claim = again,
                 _ => return,
@@ -157,7 +167,57 @@ impl Manager {
         self.count.send_replace(sessions.len());
     }
 
-    /// Refuses notices from here on: the gateway binds other encoders, whose commits fence the sessions here.
+    /// Has the gateway bind a broadcast to another encoder, which goes on from the ledger at once.
+    async fn hand_over(
+        &self,
+        live: &LiveId,
+        broadcast: &BroadcastId,
+        epoch: Epoch,
+        why: &'static str,
+    ) -> bool {
+        let request =
+            GatewayRequest::Handover(Handover { live: live.clone(), broadcast: broadcast.clone(), epoch });
+        for attempt in 1..=HANDOVER_TRIES {
+            let asked = self.deps.gateway.ask::<HandoverReply>(&request);
+            let failed = match tokio::time::timeout(HANDOVER_WITHIN, asked).await {
+                Ok(Ok(HandoverReply::Moved | HandoverReply::Over)) => {
+                    event!("handed-over", %live, %broadcast, epoch = epoch.0, why);
+                    return true;
+                }
+                Ok(Ok(HandoverReply::Retry { reason })) => reason,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "no answer in time".to_owned(),
+            };
+            tracing::warn!(%live, %broadcast, epoch = epoch.0, attempt, failed, "broadcast not handed over");
+            Backoff::REGIONAL.sleep(attempt, &self.deps.clock).await;
+        }
+        false
+    }
+
+    /// Gives all broadcasts away when the storage is out of reach from here. Runs until dropped.
+    pub async fn watch_health(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            if !self.deps.workshop.health.is_ailing() {
+                continue;
+            }
+            let held: Vec<_> = {
+                let sessions = self.sessions.lock().await;
+                sessions.iter().map(|(id, entry)| (entry.live.clone(), id.clone(), entry.epoch)).collect()
+            };
+            for (live, broadcast, epoch) in held {
+                // When nobody else can take it, it is best left where it is: the storage may come back.
+                if self.deps.workshop.health.is_ailing()
+                    && self.hand_over(&live, &broadcast, epoch, "storage out of reach").await
+                {
+                    // Its inbox closes: the session ends.
+                    self.forget(&broadcast, epoch).await;
+                }
+            }
+        }
+    }
+
+    /// Refuses notices from here on, finishes what is in hand, and has the gateway bind others, whose commits fence the sessions here.
     pub fn drain(&self) {
         self.draining.send_replace(true);
     }

@@ -2,16 +2,16 @@
 //!
 //! Invariants: nothing is named that is not in a row; a Period keeps its `@id` and, while on air, its `@start` and offsets for
 //! good, however the manifest is windowed; a dynamic manifest's times are presentation time, so `availabilityStartTime + Period@start`
-//! and what follows is when a frame reached the edge; a static manifest has its holes closed, so that a replay plays through.
+//! and what follows is when a frame reached the edge, and its holes are filled; a replay has every chunk and no fill, its holes closed.
 
 mod periods;
 mod write;
 
 use media::{
     id::{BroadcastId, LiveId},
-    ledger::{Init, Row},
     time::WallTime,
 };
+use service::table::Ledger;
 
 /// Seconds that the stable live URL reaches back: enough for a viewer to rewind half an hour, and an MPD of a few kilobytes. The
 /// broadcast's own manifest reaches back to second 0.
@@ -20,9 +20,11 @@ pub const LIVE_WINDOW_SECONDS: u32 = 1800;
 /// Whether the broadcast is still being made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// It is: a dynamic manifest.
+    /// It is: a dynamic manifest of the live timeline.
     OnAir,
-    /// It is not: a static one.
+    /// It is not, but who watched it live has not seen its last seconds yet: a static manifest of the live timeline.
+    Closing,
+    /// It is not: a static one of the replay.
     Over,
 }
 
@@ -50,10 +52,8 @@ pub struct Input<'a> {
     pub state: State,
     /// How far back.
     pub scope: Scope,
-    /// All rows of the broadcast from its first on, in order; `scope` does the cutting.
-    pub rows: &'a [Row],
-    /// All initialization segments that the rows name.
-    pub inits: &'a [Init],
+    /// All that is committed; `state` and `scope` do the choosing.
+    pub ledger: &'a Ledger,
     /// What the addresses in it are relative to, if not the manifest's own: `/vod/{live}/{broadcast}/`.
     pub base_url: Option<String>,
 }
@@ -80,12 +80,18 @@ pub enum ManifestError {
     Xml,
 }
 
+/// Whether the live timeline and the replay of a broadcast differ.
+#[must_use]
+pub fn differs(ledger: &Ledger) -> bool {
+    periods::plan(ledger, State::Closing, Scope::Full) != periods::plan(ledger, State::Over, Scope::Full)
+}
+
 /// Writes the manifest of a broadcast.
 ///
 /// # Errors
 /// When no row has segments, or `inits` lacks one that a row names.
 pub fn manifest(input: &Input<'_>) -> Result<String, ManifestError> {
-    let periods = periods::plan(input.rows, input.state, input.scope);
+    let periods = periods::plan(input.ledger, input.state, input.scope);
     if periods.is_empty() {
         return Err(ManifestError::Empty);
     }

@@ -1,72 +1,133 @@
-//! Which rows make up which Period. A Period holds rows of one format: the same rungs with the same initialization segments.
+//! Which rows make up which Period. A Period holds rows of one format: the same rungs with the same initialization segments, named alike.
 
 use media::{
-    ledger::Row,
+    id::PublishNo,
+    ledger::{Naming, Segment},
     time::{Ticks, VIDEO_TIMESCALE},
 };
+use service::table::Ledger;
 
 use super::{Scope, State};
 
 /// Ticks missing between two rows from which on a replay starts a new Period: players step over less (a frame or two) by themselves.
 const HOLE_MIN: Ticks = 4500;
 
+/// What a Period is made of: a row, or a fill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Entry<'a> {
+    pub(super) start: Ticks,
+    pub(super) end: Ticks,
+    pub(super) segments: &'a [Segment],
+    naming: Naming,
+    /// Publish and number of a chunk; none of a fill.
+    pos: Option<(PublishNo, u32)>,
+}
+
+impl Entry<'_> {
+    /// Whether it is a chunk's, not a fill.
+    pub(super) fn is_chunk(&self) -> bool {
+        self.pos.is_some()
+    }
+}
+
 /// One Period to be.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Plan<'a> {
-    /// From the position of its first row, so that it is the same in every manifest of the broadcast.
+    /// From its first row, so that it is the same in every manifest of the broadcast.
     pub(super) id: String,
     /// Presentation time of its first row, listed or not, in 1/90 000 s.
     pub(super) origin: Ticks,
-    /// `Period@start`, in 1/90 000 s: `origin` while on air; with the holes before it taken out when over.
+    /// `Period@start`, in 1/90 000 s: `origin` on the live timeline; with the holes before it taken out in the replay.
     pub(super) start: Ticks,
     /// From `origin` to the end of its last row.
     pub(super) length: Ticks,
-    /// The rows to list. Never empty.
-    pub(super) rows: Vec<&'a Row>,
+    /// How its segments are named.
+    pub(super) naming: Naming,
+    /// What to list. Never empty.
+    pub(super) entries: Vec<Entry<'a>>,
 }
 
-/// The rungs and configurations of a row.
-fn format(row: &Row) -> Vec<(&str, &str)> {
-    let mut format: Vec<_> = row.segments.iter().map(|s| (s.rung.as_str(), s.config.as_str())).collect();
+/// What is shown live, in order of time; or what the replay has, in order of positions. What has no segments is a hole.
+pub(super) fn entries(ledger: &Ledger, state: State) -> Vec<Entry<'_>> {
+    let chunk = |row: &'_ media::ledger::Row| (row.pos.publish, row.pos.seq.0);
+    let mut out: Vec<Entry<'_>> = Vec::with_capacity(ledger.rows.len());
+    let replayed = match state {
+        State::Over => ledger.late.as_slice(),
+        State::OnAir | State::Closing => &[],
+    };
+    for row in ledger.rows.iter().chain(replayed).filter(|row| !row.segments.is_empty()) {
+        let (start, end, segments, naming) = (row.start, row.end, row.segments.as_slice(), row.naming);
+        out.push(Entry { start, end, segments, naming, pos: Some(chunk(row)) });
+    }
+    if state == State::Over {
+        out.sort_by_key(|entry| entry.pos);
+        return out;
+    }
+    for fill in ledger.fills.iter().filter(|fill| !fill.segments.is_empty()) {
+        let (start, end, segments, naming) = (fill.start, fill.end, fill.segments.as_slice(), fill.naming);
+        out.push(Entry { start, end, segments, naming, pos: None });
+    }
+    out.sort_by_key(|entry| entry.start);
+    out
+}
+
+/// The rungs and configurations of a row, and how they are named.
+fn format<'a>(entry: &Entry<'a>) -> (Naming, Vec<(&'a str, &'a str)>) {
+    let mut format: Vec<_> = entry.segments.iter().map(|s| (s.rung.as_str(), s.config.as_str())).collect();
+    // A fill too short for a frame of sound belongs to the Period around it all the same.
+    if entry.pos.is_none() {
+        format.retain(|(rung, _)| *rung != media::ledger::AUDIO_RUNG);
+    }
     format.sort_unstable();
-    format
+    (entry.naming, format)
 }
 
-pub(super) fn plan(rows: &[Row], state: State, scope: Scope) -> Vec<Plan<'_>> {
+/// Whether an entry may go into a Period of this format.
+fn fits(entry: &Entry<'_>, current: &(Naming, Vec<(&str, &str)>)) -> bool {
+    let (naming, own) = format(entry);
+    let others =
+        current.1.iter().filter(|(rung, _)| entry.pos.is_some() || *rung != media::ledger::AUDIO_RUNG);
+    naming == current.0 && own.iter().eq(others)
+}
+
+pub(super) fn plan(ledger: &Ledger, state: State, scope: Scope) -> Vec<Plan<'_>> {
+    let replay = state == State::Over;
     let mut out: Vec<Plan<'_>> = Vec::new();
-    let mut current = Vec::new();
-    // Rows without segments are holes.
-    for row in rows.iter().filter(|row| !row.segments.is_empty()) {
-        let format = format(row);
+    let mut current = (Naming::Plain, Vec::new());
+    for entry in entries(ledger, state) {
         let last = out.last_mut().filter(|last| {
-            let hole = row.start - (last.origin + last.length);
-            format == current && (state == State::OnAir || hole < HOLE_MIN)
+            let hole = entry.start - (last.origin + last.length);
+            fits(&entry, &current) && (!replay || (0..HOLE_MIN).contains(&hole))
         });
         if let Some(last) = last {
-            last.length = row.end - last.origin;
-            last.rows.push(row);
+            last.length = entry.end - last.origin;
+            last.entries.push(entry);
         } else {
-            let start = match (state, out.last()) {
-                (State::OnAir, _) => row.start,
-                (State::Over, None) => 0,
-                (State::Over, Some(last)) => last.start + last.length,
+            let start = match (replay, out.last()) {
+                (false, _) => entry.start,
+                (true, None) => 0,
+                (true, Some(last)) => last.start + last.length,
             };
             out.push(Plan {
-                id: format!("{}-{}", row.pos.publish.get(), row.pos.seq.0),
-                origin: row.start,
+                id: match entry.pos {
+                    Some((publish, seq)) => format!("{}-{seq}", publish.get()),
+                    None => format!("fill-{}", entry.start),
+                },
+                origin: entry.start,
                 start,
-                length: row.end - row.start,
-                rows: vec![row],
+                length: entry.end - entry.start,
+                naming: entry.naming,
+                entries: vec![entry],
             });
-            current = format;
+            current = format(&entry);
         }
     }
     if let (State::OnAir, Scope::Window(seconds), Some(last)) = (state, scope, out.last()) {
         let from = last.origin + last.length - Ticks::from(seconds) * Ticks::from(VIDEO_TIMESCALE);
         for plan in &mut out {
-            plan.rows.retain(|row| row.end > from);
+            plan.entries.retain(|entry| entry.end > from);
         }
-        out.retain(|plan| !plan.rows.is_empty());
+        out.retain(|plan| !plan.entries.is_empty());
     }
     out
 }

@@ -2,7 +2,7 @@
 
 use media::{
     id::{BroadcastId, ChunkPos, ChunkSeq, Epoch, LiveId, PublishNo},
-    ledger::{Init, Object, Row, Segment, Track},
+    ledger::{Fill, Init, Naming, Object, Row, Segment, Shown, Track},
     time::{FrameRate, Ticks, WallTime, rescale, to_media_time},
 };
 
@@ -46,6 +46,8 @@ fn row(publish: u32, seq: u32, start: Ticks, end: Ticks, tracks: &[(&str, &str)]
         start,
         end,
         discontinuity: false,
+        late: false,
+        naming: Naming::Plain,
         source: object(),
         segments: tracks
             .iter()
@@ -70,9 +72,14 @@ const BOTH: &[(&str, &str)] = &[("480p", "a"), ("360p", "b"), ("audio", "c")];
 const LOW: &[(&str, &str)] = &[("360p", "b"), ("audio", "c")];
 
 fn write(rows: &[Row], state: State, scope: Scope) -> String {
+    let rows = rows.to_vec();
+    write_all(Ledger { rows, ..Ledger::default() }, state, scope)
+}
+
+fn write_all(mut ledger: Ledger, state: State, scope: Scope) -> String {
     let live: LiveId = "demo".parse().unwrap();
     let broadcast = BroadcastId::new(1_700_000_000_001, [0; 10]);
-    let inits = [init("480p", "a"), init("360p", "b"), init("audio", "c")];
+    ledger.inits = vec![init("480p", "a"), init("360p", "b"), init("audio", "c")];
     manifest(&Input {
         live: &live,
         broadcast: &broadcast,
@@ -80,8 +87,7 @@ fn write(rows: &[Row], state: State, scope: Scope) -> String {
         publish_time: WallTime(1_700_000_009_000_000),
         state,
         scope,
-        rows,
-        inits: &inits,
+        ledger: &ledger,
         base_url: Some("/vod/demo/x/".to_owned()),
     })
     .unwrap()
@@ -205,15 +211,74 @@ fn what_is_missing_is_said() {
         publish_time: WallTime(0),
         state: State::OnAir,
         scope: Scope::Full,
-        rows: &[],
-        inits: &[],
+        ledger: &Ledger::default(),
         base_url: None,
     };
     assert_eq!(manifest(&input), Err(ManifestError::Empty));
-    let rows = gops(1);
-    input.rows = &rows;
+    let ledger = Ledger { rows: gops(1), ..Ledger::default() };
+    input.ledger = &ledger;
     assert_eq!(
         manifest(&input),
         Err(ManifestError::NoInit { rung: "480p".to_owned(), config: "a".to_owned() })
     );
+}
+
+fn fill(start: Ticks, end: Ticks, tracks: &[(&str, &str)]) -> Fill {
+    let Row { segments, .. } = row(1, 0, start, end, tracks);
+    let (epoch, committed) = (Epoch::FIRST, WallTime(0));
+    Fill { epoch, start, end, shown: Shown::Held, naming: Naming::Plain, segments, committed }
+}
+
+/// Two GOPs, a hole of 6 s that is filled, two more; and a chunk that came when its place was filled.
+fn returned() -> Ledger {
+    let mut rows = gops(2);
+    rows.push(row(2, 0, 900_000, 1_080_000, BOTH));
+    rows.push(row(2, 1, 1_080_000, 1_260_000, BOTH));
+    let mut late = row(1, 2, 360_000, 540_000, BOTH);
+    (late.late, late.naming) = (true, Naming::Publish(PublishNo::FIRST));
+    let fills = vec![
+        fill(360_000, 540_000, BOTH),
+        fill(540_000, 720_000, BOTH),
+        // Too short for a frame of sound to fit.
+        fill(720_000, 900_000, &BOTH[..2]),
+    ];
+    Ledger { rows, late: vec![late], fills, inits: vec![] }
+}
+
+#[test]
+fn a_filled_hole_is_one_period_without_a_jump_while_anybody_watches_live() {
+    for (state, kind) in [(State::OnAir, "dynamic"), (State::Closing, "static")] {
+        let text = write_all(returned(), state, Scope::Full);
+        assert!(text.contains(&format!("type=\"{kind}\"")));
+        assert_eq!(parsed(&text).periods.len(), 1, "{text}");
+        assert!(text.contains(r#"<S t="90000" d="180000" r="6"/>"#), "{text}");
+        assert!(!text.contains("-p1"), "the late chunk is not shown");
+    }
+    let closing = parsed(&write_all(returned(), State::Closing, Scope::Full));
+    assert_eq!(closing.mediaPresentationDuration, Some(std::time::Duration::from_secs(14)));
+}
+
+#[test]
+fn a_replay_has_every_chunk_in_order_and_no_fill() {
+    let text = write_all(returned(), State::Over, Scope::Full);
+    let mpd = parsed(&text);
+    let periods: Vec<_> =
+        mpd.periods.iter().map(|p| (p.id.clone().unwrap(), p.start.unwrap().as_secs())).collect();
+    let expected = [("1-0".to_owned(), 0), ("1-2".to_owned(), 4), ("2-0".to_owned(), 6)];
+    assert_eq!(periods, expected, "{text}");
+    assert!(text.contains(r#"media="$RepresentationID$/$Time$-p1.m4s""#));
+    assert_eq!(mpd.mediaPresentationDuration, Some(std::time::Duration::from_secs(10)));
+    assert!(differs(&returned()));
+    assert!(!differs(&Ledger { rows: gops(3), ..Ledger::default() }));
+}
+
+#[test]
+fn chunks_that_overlap_are_both_in_the_replay() {
+    let mut ledger = Ledger { rows: gops(2), ..Ledger::default() };
+    ledger.rows.push(row(2, 0, 360_000, 540_000, BOTH));
+    ledger.late.push(Row { late: true, ..row(1, 2, 300_000, 480_000, BOTH) });
+    let mpd = parsed(&write_all(ledger, State::Over, Scope::Full));
+    let starts: Vec<_> =
+        mpd.periods.iter().map(|p| (p.id.clone().unwrap(), p.start.unwrap().as_secs())).collect();
+    assert_eq!(starts, [("1-0".to_owned(), 0), ("1-2".to_owned(), 4), ("2-0".to_owned(), 6)]);
 }

@@ -13,10 +13,14 @@ use dash_mpd_core::{
 };
 use media::{
     ledger::{Init, Segment, Track},
+    names::suffix,
     time::{Ticks, VIDEO_TIMESCALE, WallTime, rescale, to_media_time},
 };
 
-use super::{Input, ManifestError, Scope, State, periods::Plan};
+use super::{
+    Input, ManifestError, Scope, State,
+    periods::{Plan, entries},
+};
 use crate::transcode::gcd;
 
 const NAMESPACE: &str = "urn:mpeg:dash:schema:mpd:2011";
@@ -41,14 +45,17 @@ const NANOS: u32 = 1_000_000_000;
 /// Writes the manifest.
 pub(super) fn mpd(input: &Input<'_>, periods: &[Plan<'_>]) -> Result<String, ManifestError> {
     let inits: HashMap<(&str, &str), &Init> =
-        input.inits.iter().map(|init| ((init.rung.as_str(), init.config.as_str()), init)).collect();
+        input.ledger.inits.iter().map(|init| ((init.rung.as_str(), init.config.as_str()), init)).collect();
     let mut longest_ms = 1;
-    for segment in input.rows.iter().flat_map(|row| &row.segments) {
+    // Of all there is, not of what is listed: or the delay would wander with the window.
+    let shown = entries(input.ledger, input.state);
+    for segment in shown.iter().flat_map(|entry| entry.segments) {
         let timescale = u64::from(known(&inits, segment)?.timescale.max(1));
         longest_ms = longest_ms.max(segment.duration.saturating_mul(1000).div_ceil(timescale));
     }
     // The sound's segments are longer by up to a frame now and then; no player waits for that frame.
-    let longest_row = input.rows.iter().map(|row| row.end.saturating_sub(row.start)).max().unwrap_or(0);
+    let chunks = shown.iter().filter(|entry| entry.is_chunk());
+    let longest_row = chunks.map(|entry| entry.end.saturating_sub(entry.start)).max().unwrap_or(0);
     let row_ms = u64::try_from(seconds(longest_row).as_millis()).unwrap_or(longest_ms);
     let delay_ms = (row_ms * DELAY_SEGMENTS + PROCESSING_ALLOWANCE_MS).next_multiple_of(DELAY_STEP_MS);
     let on_air = input.state == State::OnAir;
@@ -122,7 +129,7 @@ fn period(
     on_air: bool,
 ) -> Result<Period, ManifestError> {
     let mut tracks: Vec<(&Init, Vec<&Segment>)> = Vec::new();
-    for segment in plan.rows.iter().flat_map(|row| &row.segments) {
+    for segment in plan.entries.iter().flat_map(|entry| entry.segments) {
         match tracks.iter_mut().find(|(init, _)| init.rung == segment.rung) {
             Some((_, segments)) => segments.push(segment),
             None => tracks.push((known(inits, segment)?, vec![segment])),
@@ -199,7 +206,7 @@ fn representation(
             timescale: Some(init.timescale.into()),
             presentationTimeOffset: Some(offset),
             initialization: Some(format!("$RepresentationID$/init-{}.mp4", init.config)),
-            media: Some("$RepresentationID$/$Time$.m4s".to_owned()),
+            media: Some(format!("$RepresentationID$/$Time${}.m4s", suffix(plan.naming))),
             SegmentTimeline: Some(SegmentTimeline { segments: timeline(segments) }),
             ..SegmentTemplate::default()
         }),

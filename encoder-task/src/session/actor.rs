@@ -1,116 +1,42 @@
 //! The shell around `core`: one task per broadcast that carries its effects out. It ends when the broadcast is over or somebody else has it.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use media::{
-    id::{BroadcastId, ChunkPos, EncoderId, Epoch},
-    ledger::{Cursor, Row},
+    id::{ChunkPos, ChunkSeq, PublishNo},
+    ledger::AUDIO_RUNG,
     names,
+    time::{Ticks, media_origin},
     verdict::{Code, Verdict},
     wire::{EncoderEvent, EncoderReply},
 };
 use service::{
-    clock, event, index,
-    table::{Binding, Broadcast, State, Table, TableError},
+    event,
+    table::{Binding, Broadcast, Ledger, State, TableError},
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    core::{Core, Effect, Input},
-    job::{JobError, Product, Workshop},
-    publisher::{PublishError, Publisher, SharedView, View},
+    claim::Deps,
+    commit::{self, Committed, commit},
+    core::{Core, Effect, Input, Piece, Seen},
+    decide::{Ownership, bounds, ownership},
+    fill::{Filled, Filler},
+    finish::{FinishError, chain, finish, write_indexes},
+    job::{JobError, Product},
+    publisher::{PublishError, Publisher, View},
 };
 
 /// Notices waiting for a session: they come once per GOP; more means that the session hangs, and the sender should find out.
 const INBOX: usize = 32;
 /// Warnings kept for the broadcaster until the next notice takes them along; more of the same tell nothing new.
 const WARNINGS_MAX: usize = 16;
-/// Stored chunks listed at once when taking over: an hour of 1 s GOPs. More come with the next listing.
-const LIST_MAX: usize = 3600;
-
-/// What a session works with.
-#[derive(Debug, Clone)]
-pub struct Deps {
-    /// The table.
-    pub table: Table,
-    /// Where chunks become segments.
-    pub workshop: Workshop,
-    /// This encoder.
-    pub me: EncoderId,
-}
+/// Most stored chunks of a broadcast: 24 hours of 1 s GOPs, twice over. All are listed at once, some 15 MB.
+const LIST_MAX: usize = 172_800;
 
 /// A notice from the gateway, and where its answer goes.
 pub type Message = (EncoderEvent, oneshot::Sender<EncoderReply>);
-
-/// Whose a broadcast is.
-pub enum Claimed {
-    /// It is this encoder's under this epoch.
-    Mine(Box<Claim>),
-    /// Its binding says otherwise.
-    Stale,
-    /// It is over.
-    Over,
-}
-
-/// A broadcast that is this encoder's to take up.
-pub struct Claim {
-    deps: Deps,
-    meta: Broadcast,
-    binding: Binding,
-}
-
-/// Looks whether a broadcast is bound to this encoder under `epoch`. Quick: the gateway waits.
-///
-/// # Errors
-/// When the table could not be read.
-pub async fn claim(deps: &Deps, broadcast: &BroadcastId, epoch: Epoch) -> Result<Claimed, TableError> {
-    let (meta, binding) = tokio::try_join!(deps.table.broadcast(broadcast), deps.table.binding(broadcast))?;
-    let Some(meta) = meta.filter(|meta| meta.state != State::Ended) else { return Ok(Claimed::Over) };
-    let Some(binding) = binding.filter(|b| b.epoch == epoch && b.encoder == deps.me) else {
-        return Ok(Claimed::Stale);
-    };
-    Ok(Claimed::Mine(Box::new(Claim { deps: deps.clone(), meta, binding })))
-}
-
-impl Claim {
-    /// Reads what is committed. Takes as long as the show was.
-    ///
-    /// # Errors
-    /// When the ledger is damaged.
-    pub async fn take_up(self) -> Result<Box<Session>, TableError> {
-        let Self { deps, meta, binding } = self;
-        let (health, id) = (&deps.workshop.health, &meta.broadcast);
-        let rows = health.insist("ledger", || deps.table.ledger(id)).await?;
-        let inits = health.insist("inits", || deps.table.inits(id)).await?;
-        let now = clock::now();
-        let mut core = Core::new(now, binding.cursor.map(|c| c.pos), meta.publish, meta.window_seconds);
-        match (meta.state, meta.closed) {
-            (State::Live, Some(closed)) if closed.publish == meta.publish => {
-                core.handle(closed.at, Input::Closed { publish: closed.publish, reason: closed.reason });
-            }
-            (State::Live, _) => {}
-            (State::Ending | State::Ended, _) => core.handle(now, Input::End),
-        }
-        tracing::info!(live = %meta.live, broadcast = %id, epoch = binding.epoch.0, rows = rows.len(), "broadcast taken up");
-        Ok(Box::new(Session {
-            view: Arc::new(std::sync::Mutex::new(View { rows, inits })),
-            deps,
-            meta,
-            binding,
-            core,
-            products: HashMap::new(),
-            warnings: Vec::new(),
-            fatal: None,
-            announced: false,
-            finishing: false,
-        }))
-    }
-}
 
 /// One broadcast on this encoder.
 pub struct Session {
@@ -118,39 +44,45 @@ pub struct Session {
     meta: Broadcast,
     binding: Binding,
     core: Core,
-    view: SharedView,
+    view: View,
     /// Done, waiting for their turn to be committed. At most [`super::PIPELINE`].
-    products: HashMap<ChunkPos, Option<Product>>,
+    products: HashMap<ChunkPos, Product>,
     warnings: Vec<Verdict>,
     /// Why the latest publish must stop.
-    fatal: Option<(media::id::PublishNo, Verdict)>,
+    fatal: Option<(PublishNo, Verdict)>,
     /// The pages' indexes say that it is on air.
     announced: bool,
     /// All is committed: the publisher is to make the manifests final.
     finishing: bool,
+    /// What the manifests do not show yet.
+    dirty: bool,
+    /// The last fill may not be stored: nothing is published before it is.
+    unsure: bool,
+    /// Here when idle, and inside a future while it works.
+    publisher: Option<Box<Publisher>>,
+    /// The same.
+    filler: Option<Box<Filler>>,
 }
 
 /// What an effect came to.
 enum Outcome {
     Listed(Result<Vec<ChunkPos>, String>),
+    Looked(Result<Looked, String>),
     Done(ChunkPos, Result<Product, JobError>),
-    Committed(ChunkPos, Box<(Row, Product)>, Result<Cursor, TableError>),
-    /// The chunk has no place in the ledger; the log says why.
-    Skipped(ChunkPos),
-    /// Nothing of it was committed, and trying again would not help.
-    CommitFailed(TableError),
+    Committed(ChunkPos, Committed),
+    Filled(Box<Filler>, Piece, Filled),
+    MadeGood(Box<Filler>, bool),
     Expired(Result<(), TableError>),
     Published(Box<Publisher>, Result<(), PublishError>),
     Finished(Result<(), FinishError>),
     Announced,
 }
 
-#[derive(Debug, thiserror::Error)]
-enum FinishError {
-    #[error("its table rows could not be closed")]
-    Table(#[from] TableError),
-    #[error("its manifests could not be made final")]
-    Publish(#[from] PublishError),
+/// What a look finds.
+enum Looked {
+    Mine(Box<Seen>, Binding),
+    Over,
+    Stale,
 }
 
 /// Why a session ended.
@@ -169,6 +101,30 @@ pub enum End {
 type Work = FuturesUnordered<BoxFuture<'static, Outcome>>;
 
 impl Session {
+    pub(super) fn new(deps: Deps, meta: Broadcast, binding: Binding, core: Core, ledger: Ledger) -> Self {
+        // A takeover starts with what its predecessor committed but may not have published.
+        let dirty = !ledger.rows.is_empty();
+        let unsure = !ledger.fills.is_empty();
+        let view = View::new(ledger);
+        let publisher = Publisher::new(&deps, meta.clone(), binding.epoch, view.clone());
+        Self {
+            deps,
+            meta,
+            binding,
+            core,
+            view,
+            products: HashMap::new(),
+            warnings: Vec::new(),
+            fatal: None,
+            announced: false,
+            finishing: false,
+            dirty,
+            unsure,
+            publisher: Some(Box::new(publisher)),
+            filler: Some(Box::default()),
+        }
+    }
+
     /// The sender of a session's notices, and their receiver.
     #[must_use]
     pub fn inbox() -> (mpsc::Sender<Message>, mpsc::Receiver<Message>) {
@@ -182,42 +138,22 @@ impl Session {
         mut draining: watch::Receiver<bool>,
     ) -> End {
         let mut work = Work::new();
-        let publisher = Publisher::new(
-            self.deps.table.clone(),
-            self.deps.workshop.bucket.clone(),
-            Arc::clone(&self.deps.workshop.health),
-            self.meta.clone(),
-            self.binding.epoch,
-            Arc::clone(&self.view),
-        );
-        // The publisher is here when idle, and inside a future while it works.
-        let mut idle = Some(Box::new(publisher));
-        // A takeover starts with what its predecessor committed but may not have published.
         let mut told = false;
-        let mut dirty = !self.lock_view().rows.is_empty();
+        if self.unsure {
+            work.extend(self.make_good());
+        }
         loop {
-            while let Some(effect) = self.core.poll(clock::now()) {
+            while let Some(effect) = self.core.poll(self.deps.clock.now()) {
                 work.extend(self.perform(effect));
             }
-            if self.core.is_drained() && idle.is_some() && !dirty {
+            if self.core.is_drained() && self.publisher.is_some() && !self.dirty {
                 return End::Drained;
             }
-            if let Some(publisher) = idle.take() {
-                if self.finishing {
-                    self.finishing = false;
-                    work.push(self.finish(publisher));
-                } else if dirty {
-                    dirty = false;
-                    work.push(publish(publisher));
-                } else {
-                    idle = Some(publisher);
-                }
-            }
-            let until = self
-                .core
-                .deadline()
-                .map(|at| Duration::from_micros(u64::try_from(at.micros_since(clock::now())).unwrap_or(0)));
+            work.extend(self.publish(&draining));
+            let now = self.deps.clock.now();
+            let until = self.core.wake(now).map(|at| u64::try_from(at.micros_since(now)).unwrap_or(0));
             tokio::select! {
+                biased;
                 message = inbox.recv() => match message {
                     Some((event, reply)) => {
                         // The gateway may have given up waiting: then it asks again.
@@ -226,22 +162,22 @@ impl Session {
                     None => return End::Fenced,
                 },
                 Some(outcome) = work.next() => {
-                    if let Err(end) = self.absorb(outcome, &mut idle, &mut dirty, &mut work).await {
+                    if let Err(end) = self.absorb(outcome, &mut work).await {
                         return end;
                     }
                 }
                 () = async { drop(draining.wait_for(|draining| *draining).await) }, if !told => {
                     told = true;
-                    self.core.handle(clock::now(), Input::Drain);
+                    self.core.handle(self.deps.clock.now(), Input::Drain);
                 }
-                () = tokio::time::sleep(until.unwrap_or_default()), if until.is_some() => {}
+                () = tokio::time::sleep(Duration::from_micros(until.unwrap_or(0))), if until.is_some() => {}
             }
         }
     }
 
     /// Answers a notice.
     fn notice(&mut self, what: &EncoderEvent) -> EncoderReply {
-        let now = clock::now();
+        let now = self.deps.clock.now();
         let mut verdicts = Vec::new();
         match *what {
             EncoderEvent::Chunk(pos) => {
@@ -263,38 +199,69 @@ impl Session {
             }
             EncoderEvent::Close { publish, chunks, reason } => {
                 if let Some(last) = chunks.checked_sub(1) {
-                    self.core.handle(now, Input::Chunk(ChunkPos { publish, seq: media::id::ChunkSeq(last) }));
+                    self.core.handle(now, Input::Chunk(ChunkPos { publish, seq: ChunkSeq(last) }));
                 }
                 self.core.handle(now, Input::Closed { publish, reason });
             }
             EncoderEvent::End => self.core.handle(now, Input::End),
+            EncoderEvent::Check => {}
         }
         EncoderReply::Accepted { verdicts }
+    }
+
+    /// Sets the publisher to work if there is something for it.
+    fn publish(&mut self, draining: &watch::Receiver<bool>) -> Option<BoxFuture<'static, Outcome>> {
+        if self.unsure || !(self.finishing || self.dirty) {
+            return None;
+        }
+        let mut publisher = self.publisher.take()?;
+        if std::mem::take(&mut self.finishing) {
+            let (deps, meta, binding) = (self.deps.clone(), self.meta.clone(), self.binding.clone());
+            let work = finish(deps, meta, binding, self.view.clone(), publisher, draining.clone());
+            return Some(work.map(Outcome::Finished).boxed());
+        }
+        self.dirty = false;
+        let work = async move {
+            let result = publisher.publish().await;
+            Outcome::Published(publisher, result)
+        };
+        Some(work.boxed())
     }
 
     fn perform(&mut self, effect: Effect) -> Option<BoxFuture<'static, Outcome>> {
         let deps = self.deps.clone();
         let id = self.meta.broadcast.clone();
         Some(match effect {
-            Effect::List(after) => async move {
-                let (prefix, after) = (names::ingest_prefix(&id), after.map(|pos| names::chunk(&id, pos)));
-                let list = || deps.workshop.bucket.list(&prefix, after.as_deref(), LIST_MAX);
-                let keys = deps.workshop.health.insist("list chunks", list).await;
-                Outcome::Listed(match keys {
-                    Ok(keys) => Ok(keys.iter().filter_map(|key| names::parse_chunk(&id, key)).collect()),
-                    Err(error) => Err(error.to_string()),
-                })
-            }
-            .boxed(),
+            Effect::List(after) => list(deps, id, after).map(Outcome::Listed).boxed(),
+            Effect::Look => look(deps, self.meta.clone(), self.binding.clone(), self.core.last()).boxed(),
             Effect::Start(pos) => {
                 let (live, profile) = (self.meta.live.clone(), self.meta.profile);
                 async move { Outcome::Done(pos, deps.workshop.run(&live, &id, profile, pos).await) }.boxed()
             }
-            Effect::Commit(pos) => {
-                let product = self.products.remove(&pos).flatten();
-                let binding = self.binding.clone();
-                let view = Arc::clone(&self.view);
-                async move { commit(&deps, &id, &binding, &view, pos, product).await }.boxed()
+            Effect::Commit { pos, late } => {
+                let product = self.products.remove(&pos);
+                let (binding, view) = (self.binding.clone(), self.view.clone());
+                async move {
+                    Outcome::Committed(
+                        pos,
+                        match product {
+                            Some(product) => commit(&deps, &id, &binding, &view, product, late).await,
+                            None => Committed::Skipped(None),
+                        },
+                    )
+                }
+                .boxed()
+            }
+            Effect::Fill(piece) => {
+                // One fill at a time: the core asks for the next when this one is done.
+                let mut filler = self.filler.take()?;
+                let (meta, binding, view) = (self.meta.clone(), self.binding.clone(), self.view.clone());
+                let sound_until = self.sound_after(piece);
+                async move {
+                    let filled = filler.fill(&deps, &meta, &binding, &view, piece, sound_until).await;
+                    Outcome::Filled(filler, piece, filled)
+                }
+                .boxed()
             }
             Effect::Expire(publish) => async move {
                 let expire = || deps.table.expire(&id, publish);
@@ -308,35 +275,65 @@ impl Session {
         })
     }
 
-    async fn absorb(
-        &mut self,
-        outcome: Outcome,
-        idle: &mut Option<Box<Publisher>>,
-        dirty: &mut bool,
-        work: &mut Work,
-    ) -> Result<(), End> {
-        let now = clock::now();
+    /// Where the sound of the chunk begins that is to follow a piece, in samples, if it is here.
+    fn sound_after(&self, piece: Piece) -> Option<Ticks> {
+        let next = self.products.values().find(|product| product.place.start == piece.place.end)?;
+        let sound = next.segments.iter().find(|segment| segment.rung == AUDIO_RUNG)?;
+        let init = next.inits.iter().find(|init| init.rung == AUDIO_RUNG)?;
+        Some(i64::try_from(sound.time).ok()? - media_origin(init.timescale))
+    }
+
+    /// Sees to it that the last fill of the ledger is stored.
+    fn make_good(&mut self) -> Option<BoxFuture<'static, Outcome>> {
+        let fill = self.view.lock().fills.last().cloned()?;
+        let mut filler = self.filler.take()?;
+        let (deps, meta, view) = (self.deps.clone(), self.meta.clone(), self.view.clone());
+        let work = async move {
+            let stored = filler.make_good(&deps, &meta, &view, &fill).await;
+            Outcome::MadeGood(filler, stored)
+        };
+        Some(work.boxed())
+    }
+
+    async fn absorb(&mut self, outcome: Outcome, work: &mut Work) -> Result<(), End> {
+        let now = self.deps.clock.now();
         match outcome {
             Outcome::Listed(Ok(found)) => self.core.handle(now, Input::Listed(found)),
-            Outcome::Listed(Err(error)) => return Err(End::Failed(error)),
+            Outcome::Looked(Ok(Looked::Mine(seen, binding))) => {
+                self.binding = binding;
+                self.core.handle(now, Input::Looked(seen));
+            }
+            Outcome::Looked(Ok(Looked::Over)) => return Err(End::Over),
+            Outcome::Looked(Ok(Looked::Stale)) => return Err(End::Fenced),
+            Outcome::Listed(Err(error)) | Outcome::Looked(Err(error)) => return Err(End::Failed(error)),
             Outcome::Done(pos, Ok(product)) => {
                 self.judge(&product);
-                self.products.insert(pos, Some(product));
-                self.core.handle(now, Input::Done(pos));
+                let place = product.place;
+                self.products.insert(pos, product);
+                self.core.handle(now, Input::Done(pos, Some(place)));
             }
-            Outcome::Done(pos, Err(error @ (JobError::Unreadable(_) | JobError::Crashed(_)))) => {
-                // Its place is unknown, so it can have no row; the show goes on without it, and `verify` will say so.
-                tracing::error!(live = %self.meta.live, broadcast = %self.meta.broadcast, publish = pos.publish.get(), seq = pos.seq.0, %error, "chunk lost");
-                self.products.insert(pos, None);
-                self.core.handle(now, Input::Done(pos));
+            Outcome::Done(_, Err(JobError::Bucket(error))) => return Err(End::Failed(chain(&error))),
+            Outcome::Done(pos, Err(error)) => {
+                // Its place is unknown, so it can have no row.
+                commit::lost(&self.meta.broadcast, pos, &error.to_string());
+                self.core.handle(now, Input::Done(pos, None));
             }
-            Outcome::Done(_, Err(error)) => return Err(End::Failed(error.to_string())),
-            Outcome::Committed(pos, row, result) => self.committed(pos, *row, result, dirty).await?,
-            Outcome::Skipped(pos) => self.core.handle(now, Input::Committed(pos)),
-            Outcome::CommitFailed(error) => return Err(End::Failed(chain(&error))),
+            Outcome::Committed(pos, committed) => self.committed(pos, committed)?,
+            Outcome::Filled(filler, piece, filled) => {
+                self.filler = Some(filler);
+                self.filled(piece, filled)?;
+            }
+            Outcome::MadeGood(filler, stored) => {
+                self.filler = Some(filler);
+                self.unsure = false;
+                if !stored {
+                    // A hole, then: nothing that is not there is named.
+                    self.view.lock().fills.pop();
+                }
+            }
             Outcome::Expired(result) => self.expired(result).await?,
             Outcome::Published(publisher, result) => {
-                *idle = Some(publisher);
+                self.publisher = Some(publisher);
                 match result {
                     Ok(()) if !self.announced => {
                         self.announced = true;
@@ -348,11 +345,7 @@ impl Session {
                 }
             }
             Outcome::Finished(Ok(())) => return Err(End::Over),
-            Outcome::Finished(Err(
-                FinishError::Publish(PublishError::Fenced) | FinishError::Table(TableError::Conflict(_)),
-            )) => {
-                return Err(End::Fenced);
-            }
+            Outcome::Finished(Err(error)) if error.is_fence() => return Err(End::Fenced),
             Outcome::Finished(Err(error)) => return Err(End::Failed(chain(&error))),
             Outcome::Announced => {}
         }
@@ -372,75 +365,84 @@ impl Session {
         }
     }
 
-    async fn committed(
-        &mut self,
-        pos: ChunkPos,
-        row: (Row, Product),
-        result: Result<Cursor, TableError>,
-        dirty: &mut bool,
-    ) -> Result<(), End> {
-        let (row, product) = row;
-        match result {
-            Ok(cursor) => self.binding.cursor = Some(cursor),
-            Err(TableError::Conflict(_)) => {
-                let read = || self.deps.table.binding(&self.meta.broadcast);
-                let binding = self
-                    .deps
-                    .workshop
-                    .health
-                    .insist("binding", read)
-                    .await
-                    .map_err(|e| End::Failed(chain(&e)))?;
-                let mine =
-                    binding.filter(|b| b.epoch == self.binding.epoch && b.encoder == self.binding.encoder);
-                let Some(binding) = mine else { return Err(End::Fenced) };
-                if binding.cursor.is_none_or(|cursor| cursor.pos != pos) {
-                    // The place on the timeline is taken. Dropping this one chunk keeps the show going.
-                    tracing::error!(live = %self.meta.live, broadcast = %self.meta.broadcast, publish = pos.publish.get(), seq = pos.seq.0, start = row.start, "chunk lost: its place on the timeline is taken");
-                    self.core.handle(clock::now(), Input::Committed(pos));
-                    return Ok(());
+    fn committed(&mut self, pos: ChunkPos, committed: Committed) -> Result<(), End> {
+        let now = self.deps.clock.now();
+        match committed {
+            Committed::Done(done, binding) => {
+                let (row, product) = *done;
+                self.binding = binding;
+                tracing::info!(live = %self.meta.live, broadcast = %self.meta.broadcast, publish = pos.publish.get(), seq = pos.seq.0,
+                    start = row.start, end = row.end, late = row.late, segments = row.segments.len(), transcode_ms = product.transcode_ms,
+                    since_received_ms = row.committed.micros_since(product.received) / 1000, "chunk committed");
+                if row.late {
+                    event!("chunk-late", live = %self.meta.live, broadcast = %self.meta.broadcast, publish = pos.publish.get(), seq = pos.seq.0);
                 }
-                // Ours all along: only the reply was lost.
+                for init in product.inits {
+                    if !self.view.knows(&init) {
+                        self.view.lock().inits.push(init);
+                    }
+                }
+                let shown = (!row.late).then_some(product.place);
+                {
+                    let mut ledger = self.view.lock();
+                    if row.late { ledger.late.push(row) } else { ledger.rows.push(row) }
+                }
+                self.dirty = true;
+                self.core.handle(now, Input::Committed(pos, shown));
+            }
+            Committed::Again(product, binding) => {
+                self.products.insert(pos, product);
+                self.core.handle(now, Input::Refused(bounds(&binding)));
                 self.binding = binding;
             }
-            Err(error) => return Err(End::Failed(chain(&error))),
-        }
-        tracing::info!(live = %self.meta.live, broadcast = %self.meta.broadcast, publish = pos.publish.get(), seq = pos.seq.0,
-            start = row.start, end = row.end, segments = row.segments.len(), transcode_ms = product.transcode_ms,
-            since_received_ms = row.committed.micros_since(product.received) / 1000, "chunk committed");
-        {
-            let mut view = self.lock_view();
-            for init in product.inits {
-                if !view.knows(&init) {
-                    view.inits.push(init);
-                }
+            Committed::Skipped(binding) => {
+                self.binding = binding.unwrap_or_else(|| self.binding.clone());
+                self.core.handle(now, Input::Committed(pos, None));
             }
-            view.rows.push(row);
+            Committed::Fenced => return Err(End::Fenced),
+            Committed::Failed(error) => return Err(End::Failed(chain(&error))),
         }
-        *dirty = true;
-        self.core.handle(clock::now(), Input::Committed(pos));
+        Ok(())
+    }
+
+    fn filled(&mut self, piece: Piece, filled: Filled) -> Result<(), End> {
+        let now = self.deps.clock.now();
+        match filled {
+            Filled::Done(fill, inits, binding) => {
+                self.binding = binding;
+                event!("hole-filled", live = %self.meta.live, broadcast = %self.meta.broadcast, start = fill.start, end = fill.end, shown = ?fill.shown);
+                for init in inits {
+                    if !self.view.knows(&init) {
+                        self.view.lock().inits.push(init);
+                    }
+                }
+                self.view.lock().fills.push(fill);
+                self.dirty = true;
+                self.core.handle(now, Input::Filled(piece));
+            }
+            Filled::Again(binding) => {
+                self.core.handle(now, Input::FillRefused(bounds(&binding)));
+                self.binding = binding;
+            }
+            Filled::Unfillable => self.core.handle(now, Input::Unfillable),
+            Filled::Fenced => return Err(End::Fenced),
+            Filled::Failed(error) => return Err(End::Failed(error)),
+        }
         Ok(())
     }
 
     async fn expired(&mut self, result: Result<(), TableError>) -> Result<(), End> {
         match result {
-            Ok(()) => self.core.handle(clock::now(), Input::Expired),
+            Ok(()) => self.core.handle(self.deps.clock.now(), Input::Expired),
             Err(TableError::Conflict(_)) => {
                 let read = || self.deps.table.broadcast(&self.meta.broadcast);
-                let meta = self
-                    .deps
-                    .workshop
-                    .health
-                    .insist("broadcast", read)
-                    .await
-                    .map_err(|e| End::Failed(chain(&e)))?;
-                match meta {
+                let meta = self.deps.workshop.health.insist("broadcast", read).await;
+                let now = self.deps.clock.now();
+                match meta.map_err(|error| End::Failed(chain(&error)))? {
                     Some(meta) if meta.state == State::Live => {
-                        self.core.handle(clock::now(), Input::Extended(meta.publish))
+                        self.core.handle(now, Input::Extended(meta.publish));
                     }
-                    Some(meta) if meta.state == State::Ending => {
-                        self.core.handle(clock::now(), Input::Expired)
-                    }
+                    Some(meta) if meta.state == State::Ending => self.core.handle(now, Input::Expired),
                     _ => return Err(End::Over),
                 }
             }
@@ -458,111 +460,42 @@ impl Session {
         }
         .boxed()
     }
+}
 
-    /// Makes the manifests final, closes the table rows, tells the pages.
-    fn finish(&self, mut publisher: Box<Publisher>) -> BoxFuture<'static, Outcome> {
-        let (deps, mut meta, binding) = (self.deps.clone(), self.meta.clone(), self.binding.clone());
-        let (rows, duration) = {
-            let view = self.lock_view();
-            (view.rows.len(), view.rows.iter().map(|row| row.end - row.start).sum::<i64>())
+/// What the bucket holds after a position.
+async fn list(
+    deps: Deps,
+    id: media::id::BroadcastId,
+    after: Option<ChunkPos>,
+) -> Result<Vec<ChunkPos>, String> {
+    let (prefix, after) = (names::ingest_prefix(&id), after.map(|pos| names::chunk(&id, pos)));
+    let list = || deps.workshop.bucket.list(&prefix, after.as_deref(), LIST_MAX);
+    let keys = deps.workshop.health.patiently("list chunks", list).await.map_err(|error| chain(&error))?;
+    Ok(keys.iter().filter_map(|key| names::parse_chunk(&id, key)).collect())
+}
+
+/// What table and bucket say.
+async fn look(deps: Deps, meta: Broadcast, mine: Binding, last: Option<ChunkPos>) -> Outcome {
+    let looked = async {
+        let (health, table, id) = (&deps.workshop.health, &deps.table, &meta.broadcast);
+        let failed = |error: TableError| chain(&error);
+        let now = health.insist("broadcast", || table.broadcast(id)).await.map_err(failed)?;
+        let binding = health.insist("binding", || table.binding(id)).await.map_err(failed)?;
+        let owner = ownership(now.as_ref(), binding.as_ref(), mine.epoch, &mine.encoder);
+        let (Ownership::Mine, Some(now), Some(binding)) = (&owner, now, binding) else {
+            return Ok(if owner == Ownership::Over { Looked::Over } else { Looked::Stale });
         };
-        async move {
-            let finish = async {
-                if rows > 0 {
-                    publisher.publish(true).await?;
-                    meta.availability_start = publisher.availability_start();
-                }
-                let end = || deps.table.end_broadcast(&meta, &binding, clock::now(), duration);
-                deps.workshop.health.insist("end broadcast", end).await?;
-                Ok::<_, FinishError>(())
-            };
-            let result = finish.await;
-            if result.is_ok() {
-                write_indexes(&deps, &meta.live).await;
-                event!("broadcast-ended", live = %meta.live, broadcast = %meta.broadcast, chunks = rows);
-                if rows > 0 {
-                    event!("replay-ready", live = %meta.live, broadcast = %meta.broadcast, manifest = %names::vod_manifest(&meta.live, &meta.broadcast));
-                }
-            }
-            Outcome::Finished(result)
-        }
-        .boxed()
-    }
-
-    fn lock_view(&self) -> std::sync::MutexGuard<'_, View> {
-        self.view.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn publish(mut publisher: Box<Publisher>) -> BoxFuture<'static, Outcome> {
-    async move {
-        let result = publisher.publish(false).await;
-        Outcome::Published(publisher, result)
-    }
-    .boxed()
-}
-
-async fn commit(
-    deps: &Deps,
-    id: &BroadcastId,
-    binding: &Binding,
-    view: &SharedView,
-    pos: ChunkPos,
-    product: Option<Product>,
-) -> Outcome {
-    let Some(product) = product else {
-        return Outcome::Skipped(pos);
+        // After the rows: what a publish stored before it was closed is found.
+        let found = list(deps.clone(), id.clone(), last).await?;
+        let seen = Seen {
+            publish: now.publish,
+            closed: now.closed,
+            ending: now.state == State::Ending,
+            origin: now.availability_start,
+            bounds: bounds(&binding),
+            found,
+        };
+        Ok(Looked::Mine(Box::new(seen), binding))
     };
-    let health = &deps.workshop.health;
-    for init in &product.inits {
-        // Once per format, not per chunk.
-        if view.lock().unwrap_or_else(PoisonError::into_inner).knows(init) {
-            continue;
-        }
-        if let Err(error) = health.insist("note init", || deps.table.note_init(id, init)).await {
-            return Outcome::CommitFailed(error);
-        }
-    }
-    if let Some(cursor) = binding.cursor.filter(|cursor| product.start < cursor.end) {
-        // Only a ghost's last GOP, stored while its successor was already on air, can reach into the successor's time.
-        tracing::error!(broadcast = %id, publish = pos.publish.get(), seq = pos.seq.0, start = product.start, taken_until = cursor.end,
-            "chunk lost: its place on the timeline is taken");
-        return Outcome::Skipped(pos);
-    }
-    let row = Row {
-        pos,
-        epoch: binding.epoch,
-        start: product.start,
-        end: product.end,
-        discontinuity: product.discontinuity,
-        source: product.source.clone(),
-        segments: product.segments.clone(),
-        verdict: if product.segments.is_empty() { product.verdicts.first().cloned() } else { None },
-        committed: clock::now(),
-    };
-    let result = health.insist("commit", || deps.table.commit(id, binding, &row)).await;
-    Outcome::Committed(pos, Box::new((row, product)), result)
-}
-
-async fn write_indexes(deps: &Deps, live: &media::id::LiveId) {
-    let bucket = &deps.workshop.bucket;
-    let written = async {
-        index::publish_live(&deps.table, bucket, live).await?;
-        index::publish_lives(&deps.table, bucket).await
-    };
-    if let Err(error) = written.await {
-        // The pages are late, the show is not: the next change of any live writes them again.
-        tracing::warn!(%live, error = %chain(&error), "the pages' indexes could not be written");
-    }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
+    Outcome::Looked(looked.await)
 }

@@ -1,27 +1,29 @@
 //! One chunk's way: read, checked, transcoded, packaged, its segments stored. Idempotent: a second run, here or elsewhere, finds the
 //! segments there and takes them as they are.
+//!
+//! Invariant: a segment that something else was made into is never taken for one's own; the chunk's segments get other names then.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::future::try_join_all;
 use media::{
     chunk::{AudioTrack, Chunk, VideoTrack},
     id::{BroadcastId, ChunkPos, LiveId},
-    ledger::{Init, Object, Segment},
+    ladder::Profile,
+    ledger::{AUDIO_RUNG, Init, Naming, Object, Segment},
     names,
-    time::{Ticks, VIDEO_TIMESCALE, WallTime, rescale},
-    verdict::{Code, Verdict},
+    time::{VIDEO_TIMESCALE, WallTime, rescale},
+    verdict::Verdict,
 };
-use service::bucket::{Bucket, BucketError, Condition, Kind, Put};
+use service::bucket::{Bucket, BucketError, Condition, Kind, META_SOURCE, Put};
 use sha2::{Digest, Sha256};
-use tokio::sync::Semaphore;
 
-use crate::{
-    cmaf::{self, Packaged},
-    retry::Health,
-    transcode::{self, Capacity, Plan, Transcoded},
-    validate,
+use super::{
+    core::Place,
+    transcoder::{Made, Transcoder},
 };
+use crate::{cmaf::Packaged, retry::Health};
 
 /// What every job of this process shares.
 #[derive(Debug, Clone)]
@@ -30,12 +32,8 @@ pub struct Workshop {
     pub bucket: Bucket,
     /// The storage's health.
     pub health: Arc<Health>,
-    /// How many chunks may be transcoded at once.
-    pub slots: Arc<Semaphore>,
-    /// What the machine can do.
-    pub capacity: Capacity,
-    /// Cores that one chunk may use.
-    pub threads: usize,
+    /// Who makes segments.
+    pub transcoder: Arc<dyn Transcoder>,
 }
 
 /// What a job has made of a chunk: all that its ledger row says, but for epoch and time.
@@ -43,14 +41,14 @@ pub struct Workshop {
 pub struct Product {
     /// Which chunk.
     pub pos: ChunkPos,
-    /// Its start in 1/90 000 s.
-    pub start: Ticks,
-    /// Its end in 1/90 000 s.
-    pub end: Ticks,
+    /// Where it lies.
+    pub place: Place,
     /// The timeline does not go on from the chunk before.
     pub discontinuity: bool,
     /// The stored chunk.
     pub source: Object,
+    /// How its segments are named.
+    pub naming: Naming,
     /// The stored segments.
     pub segments: Vec<Segment>,
     /// What they are initialized with.
@@ -75,17 +73,27 @@ pub enum JobError {
     /// The transcoding thread died.
     #[error("the transcoder failed: {0}")]
     Crashed(String),
+    /// Both of a segment's names hold something else.
+    #[error("the names of its segments are taken")]
+    Taken,
+}
+
+/// Why a segment was not stored.
+enum Unstored {
+    /// Its name holds what something else was made into.
+    Taken,
+    Bucket(BucketError),
+}
+
+impl From<BucketError> for Unstored {
+    fn from(error: BucketError) -> Self {
+        Self::Bucket(error)
+    }
 }
 
 impl Workshop {
-    /// Runs the job of one chunk.
-    pub async fn run(
-        &self,
-        live: &LiveId,
-        broadcast: &BroadcastId,
-        profile: media::ladder::Profile,
-        pos: ChunkPos,
-    ) -> Result<Product, JobError> {
+    /// Reads a stored chunk.
+    pub async fn fetch(&self, broadcast: &BroadcastId, pos: ChunkPos) -> Result<(Chunk, Object), JobError> {
         let key = names::chunk(broadcast, pos);
         let stored = self.health.insist("get chunk", || self.bucket.get(&key)).await?;
         let bytes = stored.ok_or_else(|| JobError::Unreadable("it is not in the bucket".to_owned()))?.bytes;
@@ -94,119 +102,150 @@ impl Workshop {
         if chunk.header.pos != pos || chunk.header.broadcast != *broadcast {
             return Err(JobError::Unreadable("it belongs elsewhere".to_owned()));
         }
-        let (start, end) = span(chunk.header.video.as_ref(), chunk.header.audio.as_ref());
-        let discontinuity = chunk.header.discontinuity;
-        let mut product = Product {
+        Ok((chunk, source))
+    }
+
+    /// Runs the job of one chunk.
+    pub async fn run(
+        &self,
+        live: &LiveId,
+        broadcast: &BroadcastId,
+        profile: Profile,
+        pos: ChunkPos,
+    ) -> Result<Product, JobError> {
+        let (chunk, source) = self.fetch(broadcast, pos).await?;
+        let place = place(chunk.header.video.as_ref(), chunk.header.audio.as_ref());
+        let (discontinuity, received) = (chunk.header.discontinuity, chunk.header.received);
+        let made = self.transcoder.transcode(chunk, profile).await.map_err(JobError::Crashed)?;
+        let Made { packaged, verdicts, transcode_ms } = made;
+        let (naming, stored) = self.store(live, broadcast, pos, &packaged).await?;
+        let (inits, segments) = stored.into_iter().unzip();
+        Ok(Product {
             pos,
-            start,
-            end,
+            place,
             discontinuity,
             source,
-            segments: vec![],
-            inits: vec![],
-            received: chunk.header.received,
-            transcode_ms: 0,
-            verdicts: validate::validate(&chunk),
-        };
-        if product.verdicts.iter().any(|v| v.code.is_fatal()) {
-            return Ok(product);
-        }
-        let (packaged, warnings, transcode_ms) = self.transcode(chunk, profile).await?;
-        product.transcode_ms = transcode_ms;
-        product.verdicts.extend(warnings);
-        let stores = packaged.into_iter().map(|packaged| self.store(live, broadcast, packaged));
-        for stored in futures_util::future::try_join_all(stores).await? {
-            product.inits.push(stored.0);
-            product.segments.push(stored.1);
-        }
-        Ok(product)
+            naming,
+            segments,
+            inits,
+            received,
+            transcode_ms,
+            verdicts,
+        })
     }
 
-    async fn transcode(
-        &self,
-        chunk: Chunk,
-        profile: media::ladder::Profile,
-    ) -> Result<(Vec<Packaged>, Vec<Verdict>, u64), JobError> {
-        let crashed = |error: &dyn std::error::Error| JobError::Crashed(error.to_string());
-        let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(|e| crashed(&e))?;
-        let fps = chunk
-            .header
-            .video
-            .as_ref()
-            .and_then(|v| v.frame_rate)
-            .map_or(30, |rate| rate.num.div_ceil(rate.den.max(1)));
-        let plan = Plan {
-            profile,
-            preset: transcode::choose_preset(&self.capacity, profile, fps),
-            threads: self.threads,
-        };
-        let work = tokio::task::spawn_blocking(move || {
-            let began = std::time::Instant::now();
-            let (packaged, warnings) = make(&chunk, &plan);
-            drop(slot);
-            (packaged, warnings, u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX))
-        });
-        work.await.map_err(|e| crashed(&e))
-    }
-
-    /// Stores an initialization segment and a media segment. What is there already stays: the same chunk made it.
+    /// Stores a chunk's segments: by their plain names, or by others if something else has one of those.
     async fn store(
         &self,
         live: &LiveId,
         broadcast: &BroadcastId,
-        packaged: Packaged,
-    ) -> Result<(Init, Segment), BucketError> {
-        let Packaged { init, init_bytes, mut segment, segment_bytes } = packaged;
-        let kind =
-            if segment.rung == media::ledger::AUDIO_RUNG { Kind::AUDIO_SEGMENT } else { Kind::VIDEO_SEGMENT };
+        pos: ChunkPos,
+        packaged: &[Packaged],
+    ) -> Result<(Naming, Vec<(Init, Segment)>), JobError> {
+        let origin = format!("{}-{}", pos.publish.get(), pos.seq.0);
+        for naming in [Naming::Plain, Naming::Publish(pos.publish)] {
+            match self.store_as(live, broadcast, naming, &origin, packaged).await {
+                Ok(stored) => return Ok((naming, stored)),
+                Err(Unstored::Taken) => {
+                    tracing::warn!(%live, %broadcast, publish = pos.publish.get(), seq = pos.seq.0, "segment names are taken");
+                }
+                Err(Unstored::Bucket(error)) => return Err(error.into()),
+            }
+        }
+        Err(JobError::Taken)
+    }
+
+    /// Stores the segments of a fill, by the names that its row says.
+    pub(super) async fn store_fill(
+        &self,
+        live: &LiveId,
+        broadcast: &BroadcastId,
+        naming: Naming,
+        packaged: &[Packaged],
+    ) -> Result<(), JobError> {
+        match self.store_as(live, broadcast, naming, FILL_SOURCE, packaged).await {
+            Ok(_) => Ok(()),
+            // A chunk that was stored meanwhile, of the same time: viewers see more than was promised.
+            Err(Unstored::Taken) => {
+                tracing::warn!(%live, %broadcast, "a fill's segment names were taken meanwhile");
+                Ok(())
+            }
+            Err(Unstored::Bucket(error)) => Err(error.into()),
+        }
+    }
+
+    async fn store_as(
+        &self,
+        live: &LiveId,
+        broadcast: &BroadcastId,
+        naming: Naming,
+        origin: &str,
+        packaged: &[Packaged],
+    ) -> Result<Vec<(Init, Segment)>, Unstored> {
+        try_join_all(packaged.iter().map(|one| self.store_one(live, broadcast, naming, origin, one))).await
+    }
+
+    /// Stores an initialization segment and a media segment. What is there already of the same origin stays.
+    async fn store_one(
+        &self,
+        live: &LiveId,
+        broadcast: &BroadcastId,
+        naming: Naming,
+        origin: &str,
+        packaged: &Packaged,
+    ) -> Result<(Init, Segment), Unstored> {
+        let Packaged { init, init_bytes, segment, segment_bytes } = packaged;
+        let kind = if segment.rung == AUDIO_RUNG { Kind::AUDIO_SEGMENT } else { Kind::VIDEO_SEGMENT };
         let init_key = names::init(live, broadcast, &init.rung, &init.config);
-        let segment_key = names::segment(live, broadcast, &segment.rung, segment.time);
+        let segment_key = names::segment(live, broadcast, &segment.rung, segment.time, naming);
+        // An initialization segment's name is its content's.
         let ((), object) = tokio::try_join!(
-            async { self.create(&init_key, init_bytes, kind).await.map(|_| ()) },
-            self.create(&segment_key, segment_bytes, kind)
+            async { self.create(&init_key, init_bytes, kind, None).await.map(|_| ()) },
+            self.create(&segment_key, segment_bytes, kind, Some(origin))
         )?;
-        segment.object = object;
-        Ok((init, segment))
+        Ok((init.clone(), Segment { object, ..segment.clone() }))
     }
 
     /// Stores an object if there is none, and describes the one that is there.
-    async fn create(&self, key: &str, bytes: Bytes, kind: Kind) -> Result<Object, BucketError> {
-        let mine = describe(&bytes);
-        let put = self
-            .health
-            .insist("put segment", || self.bucket.put(key, bytes.clone(), kind, Condition::Absent, &[]))
-            .await?;
-        if matches!(put, Put::Stored(_)) {
+    async fn create(
+        &self,
+        key: &str,
+        bytes: &Bytes,
+        kind: Kind,
+        origin: Option<&str>,
+    ) -> Result<Object, Unstored> {
+        let mine = describe(bytes);
+        let meta: Vec<_> = origin.iter().map(|origin| (META_SOURCE, (*origin).to_owned())).collect();
+        let put = || self.bucket.put(key, bytes.clone(), kind, Condition::Absent, &meta);
+        if matches!(self.health.insist("put segment", put).await?, Put::Stored(_)) {
             return Ok(mine);
         }
         let there = self.health.insist("get segment", || self.bucket.get(key)).await?;
-        Ok(there.map_or(mine, |object| describe(&object.bytes)))
+        match there {
+            Some(there) if there.source.as_deref().is_some_and(|theirs| Some(theirs) != origin) => {
+                Err(Unstored::Taken)
+            }
+            there => Ok(there.map_or(mine, |object| describe(&object.bytes))),
+        }
     }
 }
 
-/// Transcodes and packages. Sound goes on even when the pictures can't be decoded.
-fn make(chunk: &Chunk, plan: &Plan) -> (Vec<Packaged>, Vec<Verdict>) {
-    let corrupt = |error: &dyn std::error::Error| Verdict::new(Code::VideoCorrupt, error.to_string());
-    let transcoded = transcode::transcode(chunk, plan)
-        .unwrap_or_else(|error| Transcoded { tracks: Vec::new(), warnings: vec![corrupt(&error)] });
-    match cmaf::package(chunk, &transcoded) {
-        Ok(packaged) => (packaged, transcoded.warnings),
-        Err(error) => (Vec::new(), vec![corrupt(&error)]),
-    }
-}
+/// What a fill's segments say that they were made from.
+const FILL_SOURCE: &str = "fill";
 
-fn describe(bytes: &Bytes) -> Object {
+/// Size and hash.
+pub(super) fn describe(bytes: &Bytes) -> Object {
     Object { bytes: bytes.len() as u64, sha256: hex::encode(Sha256::digest(bytes)) }
 }
 
-/// Where a chunk lies on the timeline, in 1/90 000 s: where its pictures do, else its sound.
-fn span(video: Option<&VideoTrack>, audio: Option<&AudioTrack>) -> (Ticks, Ticks) {
+/// Where a chunk lies on the timeline: where its pictures do, else its sound.
+fn place(video: Option<&VideoTrack>, audio: Option<&AudioTrack>) -> Place {
     match (video, audio) {
-        (Some(video), _) => (video.start, video.end),
+        (Some(video), _) => Place { start: video.start, end: video.end },
         (None, Some(audio)) => {
             let ticks = |t| rescale(t, audio.sample_rate, VIDEO_TIMESCALE);
-            (ticks(audio.start), ticks(audio.end))
+            Place { start: ticks(audio.start), end: ticks(audio.end) }
         }
-        (None, None) => (0, 0),
+        (None, None) => Place { start: 0, end: 0 },
     }
 }

@@ -1,14 +1,22 @@
-//! One broadcast on this encoder. `core` decides (pure), `actor` carries out, `job` turns a stored chunk into stored segments,
-//! `publisher` keeps the manifests at the ledger's heels.
+//! One broadcast on this encoder. `core` and `decide` decide (pure), `actor` carries out; `job` turns a stored chunk into stored
+//! segments, `commit` puts it into the ledger, `fill` fills the live timeline's holes, `publisher` keeps the manifests at the ledger's
+//! heels, `finish` ends it; `transcoder` is the seam to FFmpeg.
 //!
 //! Invariants: segments are stored before their row is committed; the row is committed before a manifest names it; every commit and
 //! every manifest carries the epoch of the binding this session was made for, and the first refusal ends the session.
 
 mod actor;
+mod claim;
+mod commit;
 pub mod core;
+pub mod decide;
+mod fill;
+mod finish;
 mod job;
 mod publisher;
+pub mod transcoder;
 
-pub use actor::{Claim, Claimed, Deps, End, Message, Session, claim};
+pub use actor::{End, Message, Session};
+pub use claim::{Claim, Claimed, Deps, claim};
 pub use core::PIPELINE;
 pub use job::Workshop;

@@ -3,48 +3,52 @@
 //! Invariant: a manifest is never replaced if the one in the bucket was written by a later epoch of the same broadcast, or for a later
 //! broadcast of the live. Each carries both in its metadata.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use media::{
     id::{BroadcastId, Epoch},
-    ledger::{Init, Row},
+    ledger::Init,
     names,
     time::WallTime,
 };
 use service::{
     bucket::{Bucket, BucketError, Condition, Kind, META_BROADCAST, META_EPOCH, Put},
-    clock,
-    table::{Broadcast, Table, TableError},
+    clock::Clock,
+    table::{Broadcast, Ledger, Table, TableError},
 };
 
+use super::decide::may_replace;
 use crate::{
     manifest::{self, Input, ManifestError, Scope, State},
     retry::Health,
+    session::claim::Deps,
 };
 
 /// Tries of one swap against other writers before giving up until the next commit. Only a takeover brings a second writer, and it
 /// fences the first at once.
 const SWAP_TRIES: u32 = 8;
 
-/// What is committed.
-#[derive(Debug, Default)]
-pub(super) struct View {
-    /// The ledger, in order.
-    pub(super) rows: Vec<Row>,
-    /// The initialization segments.
-    pub(super) inits: Vec<Init>,
-}
+/// What is committed; shared between the session, which adds, and the publisher, which reads.
+#[derive(Debug, Clone, Default)]
+pub(super) struct View(Arc<Mutex<Ledger>>);
 
 impl View {
+    /// What is committed so far.
+    pub(super) fn new(ledger: Ledger) -> Self {
+        Self(Arc::new(Mutex::new(ledger)))
+    }
+
+    /// To read or to add. Never held across an await.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Ledger> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether this initialization segment is noted already.
     pub(super) fn knows(&self, init: &Init) -> bool {
-        self.inits.iter().any(|known| known.rung == init.rung && known.config == init.config)
+        self.lock().inits.iter().any(|known| known.rung == init.rung && known.config == init.config)
     }
 }
-
-/// Shared between the session, which adds, and the publisher, which reads.
-pub(super) type SharedView = Arc<Mutex<View>>;
 
 /// Why a manifest was not swapped.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +71,7 @@ pub(super) enum PublishError {
 }
 
 /// One manifest object.
+#[derive(Debug, Clone)]
 struct Target {
     key: String,
     scope: Scope,
@@ -84,21 +89,17 @@ pub(super) struct Publisher {
     health: Arc<Health>,
     broadcast: Broadcast,
     epoch: Epoch,
-    view: SharedView,
+    clock: Clock,
+    view: View,
     vod: Target,
     live: Target,
 }
 
 impl Publisher {
     /// A publisher for `broadcast` under `epoch`.
-    pub(super) fn new(
-        table: Table,
-        bucket: Bucket,
-        health: Arc<Health>,
-        broadcast: Broadcast,
-        epoch: Epoch,
-        view: SharedView,
-    ) -> Self {
+    pub(super) fn new(deps: &Deps, broadcast: Broadcast, epoch: Epoch, view: View) -> Self {
+        let Deps { table, clock, workshop, .. } = deps.clone();
+        let (bucket, health) = (workshop.bucket, workshop.health);
         let (live_id, id) = (&broadcast.live, &broadcast.broadcast);
         let vod = Target {
             key: names::vod_manifest(live_id, id),
@@ -115,7 +116,7 @@ impl Publisher {
             etag: None,
             shared: true,
         };
-        Self { table, bucket, health, broadcast, epoch, view, vod, live }
+        Self { table, bucket, health, broadcast, epoch, clock, view, vod, live }
     }
 
     /// When presentation time 0 was, once [`Publisher::publish`] has needed it.
@@ -135,41 +136,60 @@ impl Publisher {
         Ok(start)
     }
 
-    /// Brings both manifests up to the ledger. `over` makes them final.
-    pub(super) async fn publish(&mut self, over: bool) -> Result<(), PublishError> {
-        let availability_start = self.read_start().await?;
-        let state = if over { State::Over } else { State::OnAir };
-        let render = |target: &Target, scope: Scope| -> Result<Bytes, PublishError> {
-            let view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
-            let text = manifest::manifest(&Input {
-                live: &self.broadcast.live,
-                broadcast: &self.broadcast.broadcast,
-                availability_start,
-                publish_time: clock::now(),
-                state,
-                scope,
-                rows: &view.rows,
-                inits: &view.inits,
-                base_url: target.base_url.clone(),
-            })?;
-            Ok(Bytes::from(text))
-        };
-        let vod_text = match render(&self.vod, self.vod.scope) {
+    /// Brings both manifests up to the ledger, while the broadcast is on air.
+    pub(super) async fn publish(&mut self) -> Result<(), PublishError> {
+        self.write(State::OnAir, State::OnAir, self.live.scope).await
+    }
+
+    /// Makes both manifests final. True when the stable one still shows the live timeline, because it is not the replay's and viewers at
+    /// its end have some of it before them: [`Publisher::settle`] is to be called when they have seen it.
+    pub(super) async fn finish(&mut self) -> Result<bool, PublishError> {
+        let differs = manifest::differs(&self.view.lock());
+        let live = if differs { State::Closing } else { State::Over };
+        self.write(State::Over, live, Scope::Full).await?;
+        Ok(differs)
+    }
+
+    /// Makes the stable manifest that of the replay.
+    pub(super) async fn settle(&mut self) -> Result<(), PublishError> {
+        let text = self.render(&self.live, State::Over, Scope::Full)?;
+        self.context().swap(&mut self.live.clone(), text).await
+    }
+
+    fn render(&self, target: &Target, state: State, scope: Scope) -> Result<Bytes, PublishError> {
+        let availability_start = self.broadcast.availability_start.ok_or(PublishError::NoStart)?;
+        let text = manifest::manifest(&Input {
+            live: &self.broadcast.live,
+            broadcast: &self.broadcast.broadcast,
+            availability_start,
+            publish_time: self.clock.now(),
+            state,
+            scope,
+            ledger: &self.view.lock(),
+            base_url: target.base_url.clone(),
+        })?;
+        Ok(Bytes::from(text))
+    }
+
+    fn context(&self) -> Context<'_> {
+        let Self { bucket, health, broadcast, epoch, .. } = self;
+        Context { bucket, health, broadcast: &broadcast.broadcast, epoch: *epoch }
+    }
+
+    async fn write(&mut self, vod: State, live: State, live_scope: Scope) -> Result<(), PublishError> {
+        self.read_start().await?;
+        let vod_text = match self.render(&self.vod, vod, self.vod.scope) {
             // Nothing that can be shown is committed yet.
             Err(PublishError::Manifest(ManifestError::Empty)) => return Ok(()),
             text => text?,
         };
-        // Once over, the stable URL shows the replay, whole.
-        let live_text = render(&self.live, if over { Scope::Full } else { self.live.scope })?;
-        let context = Context {
-            bucket: &self.bucket,
-            health: &self.health,
-            broadcast: &self.broadcast.broadcast,
-            epoch: self.epoch,
-        };
-        let (vod, live) =
-            tokio::join!(context.swap(&mut self.vod, vod_text), context.swap(&mut self.live, live_text));
-        vod.and(live)
+        let live_text = self.render(&self.live, live, live_scope)?;
+        let (mut vod, mut live) = (self.vod.clone(), self.live.clone());
+        let context = self.context();
+        let (first, second) =
+            tokio::join!(context.swap(&mut vod, vod_text), context.swap(&mut live, live_text));
+        (self.vod, self.live) = (vod, live);
+        first.and(second)
     }
 }
 
@@ -184,11 +204,11 @@ impl Context<'_> {
     async fn swap(&self, target: &mut Target, text: Bytes) -> Result<(), PublishError> {
         let meta = [(META_EPOCH, self.epoch.0.to_string()), (META_BROADCAST, self.broadcast.to_string())];
         for _ in 0..SWAP_TRIES {
-            let condition = target.etag.as_deref().map_or(Condition::Absent, Condition::Matches);
+            let condition = target.etag.clone().map_or(Condition::Absent, Condition::Matches);
             let put = self
                 .health
                 .insist("put manifest", || {
-                    self.bucket.put(&target.key, text.clone(), Kind::MANIFEST, condition, &meta)
+                    self.bucket.put(&target.key, text.clone(), Kind::MANIFEST, condition.clone(), &meta)
                 })
                 .await?;
             match put {
@@ -208,14 +228,10 @@ impl Context<'_> {
     async fn look(&self, target: &Target) -> Result<Option<String>, PublishError> {
         let found = self.health.insist("get manifest", || self.bucket.get(&target.key)).await?;
         let Some(found) = found else { return Ok(None) };
-        let theirs: Option<BroadcastId> = found.broadcast.as_deref().and_then(|id| id.parse().ok());
-        let later = match theirs {
-            Some(theirs) if theirs == *self.broadcast => {
-                found.epoch.is_some_and(|epoch| epoch > self.epoch.0)
-            }
-            Some(theirs) => target.shared && theirs > *self.broadcast,
-            None => false,
-        };
-        if later { Err(PublishError::Fenced) } else { Ok(Some(found.etag)) }
+        if may_replace(&found, self.broadcast, self.epoch, target.shared) {
+            Ok(Some(found.etag))
+        } else {
+            Err(PublishError::Fenced)
+        }
     }
 }

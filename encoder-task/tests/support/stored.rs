@@ -10,14 +10,14 @@ use encoder_task::{
 use media::{
     chunk::Chunk,
     id::Epoch,
-    ledger::{Init, Object, Row, Segment},
+    ledger::{Init, Naming, Object, Row, Segment},
     time::WallTime,
 };
+use service::table::Ledger;
 
 pub struct Stored {
     pub dir: tempfile::TempDir,
-    pub rows: Vec<Row>,
-    pub inits: Vec<Init>,
+    pub ledger: Ledger,
     /// Per rung, the packages in order.
     pub tracks: BTreeMap<String, Vec<Packaged>>,
 }
@@ -51,13 +51,15 @@ impl Stored {
                 start: video.start,
                 end: video.end,
                 discontinuity: chunk.header.discontinuity,
+                late: false,
+                naming: Naming::Plain,
                 source: Object { bytes: 0, sha256: String::new() },
                 segments,
                 verdict: None,
                 committed: chunk.header.received,
             });
         }
-        Self { dir, rows, inits, tracks }
+        Self { dir, ledger: Ledger { rows, inits, ..Ledger::default() }, tracks }
     }
 
     pub fn manifest(&self, chunk: &Chunk, state: State) -> String {
@@ -68,8 +70,7 @@ impl Stored {
             publish_time: WallTime(1_700_000_060_000_000),
             state,
             scope: Scope::Full,
-            rows: &self.rows,
-            inits: &self.inits,
+            ledger: &self.ledger,
             base_url: None,
         })
         .unwrap()

@@ -41,6 +41,16 @@ fn spelled(start: Ticks) -> Result<String, TableError> {
     Ok(format!("{time:015}"))
 }
 
+/// Where a chunk's row is.
+fn row_key(broadcast: &BroadcastId, row: &Row) -> Result<Key, TableError> {
+    let start = spelled(row.start)?;
+    let sk = match row.late {
+        false => format!("GOP#{start}"),
+        true => format!("LATE#{start}#{:06}", row.pos.publish.get()),
+    };
+    Ok(Key::new(broadcast_pk(broadcast), sk))
+}
+
 impl Table {
     /// Commits a chunk: its row is put if absent and the cursor moves on, in one transaction, if `binding` (epoch and cursor) still stands.
     /// A row that is shown live moves the end of the live timeline too, and needs the floor to be as `binding` has it.
@@ -54,7 +64,9 @@ impl Table {
         binding: &Binding,
         row: &Row,
     ) -> Result<Binding, TableError> {
-        let cursor = Cursor { pos: row.pos, end: row.end };
+        // What was stored out of turn leaves the cursor where it is.
+        let stray = binding.cursor.filter(|seen| seen.pos > row.pos);
+        let cursor = stray.unwrap_or(Cursor { pos: row.pos, end: row.end });
         let mut next = Binding { cursor: Some(cursor), ..binding.clone() };
         let mut changes = vec![
             Change::Set("cursor_publish", cursor.pos.publish.get().into()),
@@ -67,11 +79,7 @@ impl Table {
             Condition::seen("cursor_publish", seen(|c| c.pos.publish.get().into())),
             Condition::seen("cursor_seq", seen(|c| c.pos.seq.0.into())),
         ];
-        let mut sk = spelled(row.start)?;
-        if row.late {
-            sk = format!("LATE#{sk}#{:06}", row.pos.publish.get());
-        } else {
-            sk = format!("GOP#{sk}");
+        if !row.late {
             next.live_end = Some(row.end);
             changes.push(Change::Set("live_end", row.end.into()));
             conditions.push(binding.same_floor());
@@ -83,9 +91,19 @@ impl Table {
             ("seq", row.pos.seq.0.into()),
             ("row", json(row)?),
         ];
-        let put = Write::create(Key::new(broadcast_pk(broadcast), sk), attributes);
+        let put = Write::create(row_key(broadcast, row)?, attributes);
         self.write("commit", vec![fence, put]).await?;
         Ok(next)
+    }
+
+    /// Whether this chunk's row is there, as a lost reply to [`Table::commit`] leaves open.
+    ///
+    /// # Errors
+    /// When the table could not be read.
+    pub async fn is_committed(&self, broadcast: &BroadcastId, row: &Row) -> Result<bool, TableError> {
+        let Key { pk, sk } = row_key(broadcast, row)?;
+        let there = self.get(&pk, &sk).await?.map(|row| row.document::<Row>("row")).transpose()?;
+        Ok(there.is_some_and(|there| there.pos == row.pos))
     }
 
     /// Takes a hole's place on the live timeline, in one transaction, if `binding` (epoch, end of the live timeline, floor) still

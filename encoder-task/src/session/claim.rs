@@ -1,0 +1,122 @@
+//! Taking a broadcast up: whose it is, and what is committed of it.
+
+use std::collections::BTreeSet;
+
+use media::{
+    id::{BroadcastId, ChunkPos, EncoderId, Epoch},
+    wire::CloseReason,
+};
+use service::{
+    clock::Clock,
+    gateway::Gateway,
+    table::{Binding, Broadcast, Ledger, State, Table, TableError},
+};
+
+use super::{
+    actor::Session,
+    core::{Core, Input, Line, Place, Start},
+    decide::{Ownership, ownership},
+    job::Workshop,
+};
+
+/// What a session works with.
+#[derive(Debug, Clone)]
+pub struct Deps {
+    /// The table.
+    pub table: Table,
+    /// The gateway, which finds a broadcast another encoder.
+    pub gateway: Gateway,
+    /// Time and dice.
+    pub clock: Clock,
+    /// Where chunks become segments.
+    pub workshop: Workshop,
+    /// This encoder.
+    pub me: EncoderId,
+}
+
+/// Whose a broadcast is.
+pub enum Claimed {
+    /// It is this encoder's under this epoch.
+    Mine(Box<Claim>),
+    /// Its binding says otherwise.
+    Stale,
+    /// It is over.
+    Over,
+}
+
+/// A broadcast that is this encoder's to take up.
+pub struct Claim {
+    deps: Deps,
+    meta: Broadcast,
+    binding: Binding,
+}
+
+/// Looks whether a broadcast is bound to this encoder under `epoch`. Quick: the gateway waits.
+///
+/// # Errors
+/// When the table could not be read.
+pub async fn claim(deps: &Deps, broadcast: &BroadcastId, epoch: Epoch) -> Result<Claimed, TableError> {
+    let (meta, binding) = tokio::try_join!(deps.table.broadcast(broadcast), deps.table.binding(broadcast))?;
+    let owner = ownership(meta.as_ref(), binding.as_ref(), epoch, &deps.me);
+    Ok(match (owner, meta, binding) {
+        (Ownership::Mine, Some(meta), Some(binding)) => {
+            Claimed::Mine(Box::new(Claim { deps: deps.clone(), meta, binding }))
+        }
+        (Ownership::Over, ..) => Claimed::Over,
+        _ => Claimed::Stale,
+    })
+}
+
+impl Claim {
+    /// Of which live.
+    #[must_use]
+    pub fn live(&self) -> &media::id::LiveId {
+        &self.meta.live
+    }
+
+    /// Reads what is committed. Takes as long as the show was.
+    ///
+    /// # Errors
+    /// When the ledger is damaged.
+    pub async fn take_up(self) -> Result<Box<Session>, TableError> {
+        let Self { deps, meta, binding } = self;
+        let id = &meta.broadcast;
+        let ledger = deps.workshop.health.patiently("ledger", || deps.table.ledger(id)).await?;
+        let now = deps.clock.now();
+        let mut core = Core::new(
+            now,
+            Start {
+                cursor: binding.cursor.map(|cursor| cursor.pos),
+                committed: positions(&ledger),
+                line: line(&meta, &binding, &ledger),
+                publish: meta.publish,
+                window_seconds: meta.window_seconds,
+            },
+        );
+        match (meta.state, meta.closed) {
+            (State::Live, Some(closed)) if closed.publish == meta.publish => {
+                core.handle(closed.at, Input::Closed { publish: closed.publish, reason: closed.reason });
+            }
+            (State::Live, _) => {}
+            (State::Ending | State::Ended, _) => core.handle(now, Input::End),
+        }
+        tracing::info!(live = %meta.live, broadcast = %id, epoch = binding.epoch.0, rows = ledger.rows.len(),
+            late = ledger.late.len(), fills = ledger.fills.len(),
+            closed = meta.closed.map(|closed| closed.reason == CloseReason::Unpublished), "broadcast taken up");
+        Ok(Box::new(Session::new(deps, meta, binding, core, ledger)))
+    }
+}
+
+fn positions(ledger: &Ledger) -> BTreeSet<ChunkPos> {
+    ledger.rows.iter().chain(&ledger.late).map(|row| row.pos).collect()
+}
+
+/// The live timeline as the ledger and the binding have it.
+fn line(meta: &Broadcast, binding: &Binding, ledger: &Ledger) -> Line {
+    let mut line = Line::new(meta.availability_start, binding.floor);
+    for row in &ledger.rows {
+        line.show(Place { start: row.start, end: row.end });
+    }
+    line.end = binding.live_end.max(line.end);
+    line
+}

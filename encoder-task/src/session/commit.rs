@@ -1,0 +1,94 @@
+//! Putting a chunk into the ledger.
+
+use media::{
+    id::{BroadcastId, ChunkPos},
+    ledger::Row,
+};
+use service::table::{Binding, TableError};
+
+use super::{
+    claim::Deps,
+    decide::{Refused, commit_refused},
+    job::Product,
+    publisher::View,
+};
+
+/// What came of a commit.
+pub(super) enum Committed {
+    /// It is in the ledger. The binding as it is now.
+    Done(Box<(Row, Product)>, Binding),
+    /// The timeline has changed: it is to be decided anew.
+    Again(Product, Binding),
+    /// It has no place in the ledger; the log says why.
+    Skipped(Option<Binding>),
+    /// Somebody else has the broadcast.
+    Fenced,
+    /// Nothing of it was committed, and trying again would not help.
+    Failed(TableError),
+}
+
+/// Commits `product` under `binding`.
+pub(super) async fn commit(
+    deps: &Deps,
+    id: &BroadcastId,
+    binding: &Binding,
+    view: &View,
+    product: Product,
+    late: bool,
+) -> Committed {
+    match try_commit(deps, id, binding, view, product, late).await {
+        Ok(committed) => committed,
+        Err(error) => Committed::Failed(error),
+    }
+}
+
+async fn try_commit(
+    deps: &Deps,
+    id: &BroadcastId,
+    binding: &Binding,
+    view: &View,
+    product: Product,
+    late: bool,
+) -> Result<Committed, TableError> {
+    let health = &deps.workshop.health;
+    for init in &product.inits {
+        // Once per format, not per chunk.
+        if !view.knows(init) {
+            health.insist("note init", || deps.table.note_init(id, init)).await?;
+        }
+    }
+    let row = Row {
+        pos: product.pos,
+        epoch: binding.epoch,
+        start: product.place.start,
+        end: product.place.end,
+        discontinuity: product.discontinuity,
+        late,
+        naming: product.naming,
+        source: product.source.clone(),
+        segments: product.segments.clone(),
+        verdict: if product.segments.is_empty() { product.verdicts.first().cloned() } else { None },
+        committed: deps.clock.now(),
+    };
+    match health.insist("commit", || deps.table.commit(id, binding, &row)).await {
+        Ok(binding) => return Ok(Committed::Done(Box::new((row, product)), binding)),
+        Err(TableError::Conflict(_)) => {}
+        Err(error) => return Err(error),
+    }
+    let found = health.insist("binding", || deps.table.binding(id)).await?;
+    let there = health.insist("row", || deps.table.is_committed(id, &row)).await?;
+    Ok(match commit_refused(binding, found, &row, there) {
+        Refused::Fenced => Committed::Fenced,
+        Refused::Done(binding) => Committed::Done(Box::new((row, product)), binding),
+        Refused::Again(binding) => Committed::Again(product, binding),
+        Refused::Taken(binding) => {
+            lost(id, product.pos, "its place on the timeline is taken");
+            Committed::Skipped(Some(binding))
+        }
+    })
+}
+
+/// A chunk that can have no row: the show goes on without it, and `verify` will say so.
+pub(super) fn lost(id: &BroadcastId, pos: ChunkPos, why: &str) {
+    tracing::error!(broadcast = %id, publish = pos.publish.get(), seq = pos.seq.0, why, "chunk lost");
+}

@@ -1,0 +1,157 @@
+//! The seam to the pictures: a chunk becomes packaged segments, a picture becomes the fill of a hole. Carried out by FFmpeg ([`Ffmpeg`]).
+
+use std::{fmt, sync::Arc, time::Instant};
+
+use bytes::Bytes;
+use media::{
+    chunk::Chunk,
+    ladder::Profile,
+    verdict::{Code, Verdict},
+};
+use service::BoxFuture;
+use tokio::sync::Semaphore;
+
+use crate::{
+    cmaf::{self, Packaged},
+    fill::{Source, Span},
+    transcode::{self, Capacity, Plan, Transcoded},
+    validate,
+};
+
+/// What a chunk has become.
+#[derive(Debug)]
+pub struct Made {
+    /// One segment per rung, and one of sound. None if the chunk can't be used; then a verdict says why.
+    pub packaged: Vec<Packaged>,
+    /// Warnings, and at most one fatal verdict.
+    pub verdicts: Vec<Verdict>,
+    /// How long it took, waiting left out.
+    pub transcode_ms: u64,
+}
+
+/// Makes segments. The same input gives the same segments.
+pub trait Transcoder: fmt::Debug + Send + Sync {
+    /// Checks and transcodes a chunk.
+    fn transcode(&self, chunk: Chunk, profile: Profile) -> BoxFuture<Result<Made, String>>;
+    /// Takes the last picture of a chunk, or an image in its place, to fill holes with.
+    fn still(
+        &self,
+        chunk: Chunk,
+        profile: Profile,
+        image: Option<Bytes>,
+    ) -> BoxFuture<Result<Arc<dyn Still>, String>>;
+}
+
+/// A picture that holes are filled with.
+pub trait Still: fmt::Debug + Send + Sync {
+    /// One segment per rung, and one of silence, for a piece of a hole.
+    fn fill(&self, span: Span) -> BoxFuture<Result<Vec<Packaged>, String>>;
+}
+
+/// FFmpeg on this machine's cores.
+#[derive(Debug, Clone)]
+pub struct Ffmpeg {
+    slots: Arc<Semaphore>,
+    capacity: Capacity,
+    threads: usize,
+}
+
+impl Ffmpeg {
+    /// At most `at_once` chunks at once, each with so many threads.
+    #[must_use]
+    pub fn new(capacity: Capacity, threads: usize, at_once: usize) -> Self {
+        Self { slots: Arc::new(Semaphore::new(at_once)), capacity, threads }
+    }
+
+    fn plan(&self, chunk: &Chunk, profile: Profile) -> Plan {
+        let rate = chunk.header.video.as_ref().and_then(|video| video.frame_rate);
+        let fps = rate.map_or(30, |rate| rate.num.div_ceil(rate.den.max(1)));
+        Plan {
+            profile,
+            preset: transcode::choose_preset(&self.capacity, profile, fps),
+            threads: self.threads,
+        }
+    }
+
+    /// Runs on a thread of its own when a slot is free.
+    async fn work<T: Send + 'static>(self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+        let slot = self.slots.acquire_owned().await.map_err(|error| error.to_string())?;
+        let run = move || {
+            let made = work();
+            drop(slot);
+            made
+        };
+        tokio::task::spawn_blocking(run).await.map_err(|error| error.to_string())
+    }
+}
+
+impl Transcoder for Ffmpeg {
+    fn transcode(&self, chunk: Chunk, profile: Profile) -> BoxFuture<Result<Made, String>> {
+        let this = self.clone();
+        Box::pin(async move {
+            let mut verdicts = validate::validate(&chunk);
+            if verdicts.iter().any(|verdict| verdict.code.is_fatal()) {
+                return Ok(Made { packaged: Vec::new(), verdicts, transcode_ms: 0 });
+            }
+            let plan = this.plan(&chunk, profile);
+            let work = move || {
+                let began = Instant::now();
+                let (packaged, warnings) = make(&chunk, &plan);
+                (packaged, warnings, u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX))
+            };
+            let (packaged, warnings, transcode_ms) = this.work(work).await?;
+            verdicts.extend(warnings);
+            Ok(Made { packaged, verdicts, transcode_ms })
+        })
+    }
+
+    fn still(
+        &self,
+        chunk: Chunk,
+        profile: Profile,
+        image: Option<Bytes>,
+    ) -> BoxFuture<Result<Arc<dyn Still>, String>> {
+        let this = self.clone();
+        Box::pin(async move {
+            let plan = this.plan(&chunk, profile);
+            let work = move || {
+                let source = Source::last_picture(&chunk, &plan)?;
+                let source = match image {
+                    Some(image) => source.with_slate(&image)?,
+                    None => source,
+                };
+                Ok::<_, crate::fill::FillError>((Arc::new(source), plan))
+            };
+            let (source, plan) = this.clone().work(work).await?.map_err(|error| error.to_string())?;
+            let still: Arc<dyn Still> = Arc::new(Picture { on: this, source, plan });
+            Ok(still)
+        })
+    }
+}
+
+#[derive(Debug)]
+struct Picture {
+    on: Ffmpeg,
+    source: Arc<Source>,
+    plan: Plan,
+}
+
+impl Still for Picture {
+    fn fill(&self, span: Span) -> BoxFuture<Result<Vec<Packaged>, String>> {
+        let (on, source, plan) = (self.on.clone(), Arc::clone(&self.source), self.plan.clone());
+        Box::pin(async move {
+            on.work(move || source.fill(&span, &plan)).await?.map_err(|error| error.to_string())
+        })
+    }
+}
+
+/// Transcodes and packages. Sound goes on even when the pictures can't be decoded.
+fn make(chunk: &Chunk, plan: &Plan) -> (Vec<Packaged>, Vec<Verdict>) {
+    let corrupt = |error: &dyn std::error::Error| Verdict::new(Code::VideoCorrupt, error.to_string());
+    let transcoded = transcode::transcode(chunk, plan)
+        .unwrap_or_else(|error| Transcoded { tracks: Vec::new(), warnings: vec![corrupt(&error)] });
+    match cmaf::package(chunk, &transcoded) {
+        Ok(packaged) => (packaged, transcoded.warnings),
+        Err(error) => (Vec::new(), vec![corrupt(&error)]),
+    }
+}
