@@ -231,6 +231,35 @@ async fn a_death_is_told_at_once_and_the_next_gets_a_new_process() {
     bed.stack.shutdown().await;
 }
 
+fn kill(pid: u64) {
+    let killed = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
+    assert!(killed.success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_process_is_told_of_at_once_and_replaced() {
+    let mut bed = Bed::new("function", 2, LONG).await;
+    // One that runs.
+    let pid = payload(&bed.invoke(json!(1)).await)["process"].as_u64().unwrap();
+    let running = bed.spawn(json!({ "do": "wait" }));
+    let _signal = bed.waiting.recv().await.unwrap();
+    let begun = Instant::now();
+    kill(pid);
+    let told = payload(&running.await.unwrap().unwrap());
+    assert_eq!(told["errorType"], "Runtime.ExitError");
+    assert!(told["errorMessage"].as_str().unwrap().contains("signal: 9"), "{told}");
+    // One that waits for work, again and again: whoever meets its corpse is told, everybody else is served.
+    for _ in 0..5 {
+        let pid = payload(&bed.invoke(json!(1)).await)["process"].as_u64().unwrap();
+        kill(pid);
+        let met = payload(&bed.invoke(json!(1)).await);
+        assert!(met["event"] == 1 || met["errorType"] == "Runtime.ExitError", "{met}");
+        assert_eq!(payload(&bed.invoke(json!(2)).await)["event"], 2);
+    }
+    assert!(begun.elapsed() < LONG, "nothing waited for a time-out");
+    bed.stack.shutdown().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_time_out_kills_the_process() {
     let mut bed = Bed::new("function", 1, Duration::from_secs(1)).await;

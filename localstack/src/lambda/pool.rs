@@ -87,8 +87,8 @@ pub(crate) struct Limits {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
-    /// Its process was asked for and has not polled yet, or has answered and not polled again.
-    Awaited { until: Duration },
+    /// Its process was asked for and has not polled yet; or, `warm`, it has answered or lost its connection and not polled again.
+    Awaited { until: Duration, warm: bool },
     /// It is polling.
     Idle,
     /// It runs an invocation.
@@ -149,7 +149,7 @@ impl Pool {
     /// The worker stopped polling without having been given anything: its connection broke. It may poll again.
     pub(crate) fn poll_broke(&mut self, now: Duration, worker: WorkerId) {
         if let Some(state @ State::Idle) = self.workers.get_mut(&worker) {
-            *state = State::Awaited { until: now + INIT_TIME_MAX };
+            *state = State::Awaited { until: now + INIT_TIME_MAX, warm: true };
         }
     }
 
@@ -170,7 +170,7 @@ impl Pool {
         let state = self.workers.get_mut(&worker)?;
         match state {
             State::Busy { request: running, .. } if running == request => {
-                *state = State::Awaited { until: now + INIT_TIME_MAX };
+                *state = State::Awaited { until: now + INIT_TIME_MAX, warm: true };
                 let finished = Effect::Finish { request: request.clone(), result: Ok(()) };
                 Some(self.settle(now, vec![finished]))
             }
@@ -185,9 +185,9 @@ impl Pool {
             Some(State::Busy { request, .. }) => {
                 effects.push(Effect::Finish { request, result: Err(Failure::Exited(reason.to_owned())) });
             }
-            // It was to serve an invocation that waits: that one fails, or a function that cannot start would be
-            // started for ever.
-            Some(State::Awaited { .. }) if self.waiting.len() > self.awaited() => {
+            // It was started to serve an invocation that waits: that one fails, or a function that cannot start would
+            // be started for ever. One that had been serving is merely replaced.
+            Some(State::Awaited { warm: false, .. }) if self.waiting.len() > self.awaited() => {
                 if let Some(Waiting { request, .. }) = self.waiting.pop_front() {
                     effects.push(Effect::Finish { request, result: Err(Failure::Exited(reason.to_owned())) });
                 }
@@ -214,7 +214,7 @@ impl Pool {
                 effects.push(Effect::Kill(*worker));
                 false
             }
-            State::Awaited { until } if *until <= now => {
+            State::Awaited { until, .. } if *until <= now => {
                 effects.push(Effect::Kill(*worker));
                 false
             }
@@ -227,7 +227,7 @@ impl Pool {
     pub(crate) fn next_deadline(&self) -> Option<Duration> {
         let workers = self.workers.values().filter_map(|state| match state {
             State::Busy { deadline, .. } => Some(*deadline),
-            State::Awaited { until } => Some(*until),
+            State::Awaited { until, .. } => Some(*until),
             State::Idle => None,
         });
         workers.chain(self.waiting.iter().map(|w| w.until)).min()
@@ -259,7 +259,7 @@ impl Pool {
         while self.awaited() < self.waiting.len() && self.workers.len() < self.limits.concurrency {
             let worker = WorkerId(self.next_worker);
             self.next_worker += 1;
-            self.workers.insert(worker, State::Awaited { until: now + INIT_TIME_MAX });
+            self.workers.insert(worker, State::Awaited { until: now + INIT_TIME_MAX, warm: false });
             effects.push(Effect::Start(worker));
         }
         effects
@@ -348,6 +348,18 @@ mod tests {
         let died = Err(Failure::Exited("exit status: 1".into()));
         assert_eq!(pool.exited(at(5), W1, "exit status: 1"), vec![finish("a", died)]);
         assert_eq!(pool.next_deadline(), None);
+    }
+
+    #[test]
+    fn an_idle_process_that_is_killed_costs_no_invocation() {
+        let mut pool = running();
+        pool.answered(at(200), W1, &id("a")).unwrap();
+        pool.polled(at(201), W1).unwrap();
+        // Its connection breaks first; an invocation comes before its end is known.
+        pool.poll_broke(at(300), W1);
+        assert_eq!(pool.invoke(at(301), id("b"), Mode::Sync), Ok(vec![]));
+        assert_eq!(pool.exited(at(302), W1, "signal: killed"), vec![Effect::Start(WorkerId(2))]);
+        assert_eq!(pool.polled(at(400), WorkerId(2)), Some(vec![deliver(WorkerId(2), "b", at(3400))]));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "every test file uses its own part of this")]
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -29,7 +30,11 @@ impl WorkerSpawner for NoWorkers {
 }
 
 pub fn config(dir: &TempDir) -> Config {
-    Config::new(dir.path().to_owned(), ACCESS_KEY.to_owned(), SECRET_KEY.to_owned())
+    config_at(dir.path())
+}
+
+pub fn config_at(dir: &Path) -> Config {
+    Config::new(dir.to_owned(), ACCESS_KEY.to_owned(), SECRET_KEY.to_owned())
 }
 
 pub async fn start() -> (TempDir, LocalAws) {
@@ -52,11 +57,19 @@ macro_rules! sdk_config {
 }
 
 pub fn s3(stack: &LocalAws) -> aws_sdk_s3::Client {
-    aws_sdk_s3::Client::from_conf(sdk_config!(aws_sdk_s3, stack.addresses().s3))
+    s3_at(stack.addresses().s3)
+}
+
+pub fn s3_at(address: SocketAddr) -> aws_sdk_s3::Client {
+    aws_sdk_s3::Client::from_conf(sdk_config!(aws_sdk_s3, address))
 }
 
 pub fn dynamodb(stack: &LocalAws) -> aws_sdk_dynamodb::Client {
-    aws_sdk_dynamodb::Client::from_conf(sdk_config!(aws_sdk_dynamodb, stack.addresses().dynamodb))
+    dynamodb_at(stack.addresses().dynamodb)
+}
+
+pub fn dynamodb_at(address: SocketAddr) -> aws_sdk_dynamodb::Client {
+    aws_sdk_dynamodb::Client::from_conf(sdk_config!(aws_sdk_dynamodb, address))
 }
 
 pub fn lambda(stack: &LocalAws) -> aws_sdk_lambda::Client {
