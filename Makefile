@@ -1,5 +1,6 @@
 # make run     set up, build, and run the whole pipeline on this machine; ARGS="…" goes to `gopcast up`
 # make test    set up and run all tests
+# make chaos   kill everything under running shows, for half an hour, and print what came of it
 # make build   set up and build everything optimised
 #
 # What is printed on the way goes to standard error: `make -s run ARGS=--json` leaves standard output to `gopcast`.
@@ -12,10 +13,10 @@ player_sources := $(shell find player/src player/static -type f 2>/dev/null) pla
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check setup setup-tests player clean
+.PHONY: help run build test chaos check setup setup-tests player clean
 
 help:
-	@sed -n 's/^# //p' Makefile | head -3
+	@sed -n 's/^# //p' Makefile | head -4
 
 setup:
 	@scripts/setup.sh
@@ -46,6 +47,12 @@ tests/browser/node_modules/.package-lock.json: tests/browser/package-lock.json t
 # The tests last, so that their summary is what one reads.
 test: check
 	@scripts/tests.sh
+
+# The scenarios of tests/tests/chaos in full; `make test` runs their short forms.
+chaos: setup-tests tests/browser/node_modules/.package-lock.json
+	@$(CARGO) build --locked --workspace --bins
+	@rm -f target/chaos/summary.md
+	@GOPCAST_CHAOS=full scripts/tests.sh --test chaos; status=$$?; cat target/chaos/summary.md; exit $$status
 
 # All but the tests themselves.
 check: setup-tests player tests/browser/node_modules/.package-lock.json

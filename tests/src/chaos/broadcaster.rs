@@ -21,6 +21,7 @@ const END_SLACK: Duration = Duration::from_millis(1500);
 
 struct Shared {
     stop: AtomicBool,
+    without_goodbye: AtomicBool,
     pause_ms: AtomicU64,
     logs: Mutex<Vec<Lines>>,
 }
@@ -39,6 +40,7 @@ impl Broadcaster {
         let pause = comes_back.map_or(0, |pause| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
         let shared = Arc::new(Shared {
             stop: AtomicBool::new(false),
+            without_goodbye: AtomicBool::new(false),
             pause_ms: AtomicU64::new(pause),
             logs: Mutex::default(),
         });
@@ -84,6 +86,7 @@ impl Broadcaster {
 
 impl Drop for Broadcaster {
     fn drop(&mut self) {
+        self.shared.without_goodbye.store(true, Ordering::Relaxed);
         self.shared.stop.store(true, Ordering::Relaxed);
         if let Some(running) = self.running.take() {
             let _ = running.join();
@@ -107,7 +110,8 @@ fn run(source: &Source, urls: &[String], comes_back: bool, shared: &Shared) -> R
         shared.logs.lock().unwrap_or_else(PoisonError::into_inner).push(publisher.log().clone());
         while publisher.is_running()? {
             if shared.stop.load(Ordering::Relaxed) {
-                return publisher.interrupt();
+                let without_goodbye = shared.without_goodbye.load(Ordering::Relaxed);
+                return if without_goodbye { publisher.kill() } else { publisher.interrupt() };
             }
             thread::sleep(LOOK_EVERY);
         }

@@ -2,7 +2,7 @@
 //! in the replay once and in order.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -47,6 +47,8 @@ pub struct Show<'a> {
     /// Its broadcast.
     pub broadcast: String,
     watcher: Watcher,
+    /// Wall-clock milliseconds when it could first be watched: the first chunks wait for caches to fill.
+    begun: i64,
     /// Wall-clock milliseconds of the first fault's begin and the last one's end.
     faulty: Option<(i64, i64)>,
 }
@@ -62,6 +64,7 @@ pub struct Over<'a> {
     pub stored: Stored,
     /// Its replay.
     pub replay: Presentation,
+    begun: i64,
     faulty: Option<(i64, i64)>,
 }
 
@@ -103,7 +106,7 @@ impl<'a> Show<'a> {
             Ok((live.mpd.dynamic && live.mpd.video_segments() >= PLAYABLE_SEGMENTS).then_some(()))
         })?;
         let watcher = Watcher::start(&cluster.http, vec![stable, own]);
-        Ok(Self { cluster, broadcaster, broadcast, watcher, faulty: None })
+        Ok(Self { cluster, broadcaster, broadcast, watcher, begun: now_ms(), faulty: None })
     }
 
     /// The stable manifest.
@@ -177,9 +180,9 @@ impl<'a> Show<'a> {
     /// # Errors
     /// When it does not end.
     pub fn end(self) -> Result<Over<'a>> {
-        let Self { cluster, broadcaster, broadcast, watcher, faulty } = self;
+        let Self { cluster, broadcaster, broadcast, watcher, begun, faulty } = self;
         let ended = broadcaster.end().and_then(|()| ended(cluster, &broadcast));
-        Self::finish(cluster, broadcast, watcher, faulty, ended)
+        Self::finish(cluster, broadcast, watcher, (begun, faulty), ended)
     }
 
     /// Drops the publisher without goodbye and waits until the broadcast is ended by others; `each` is called in the meantime.
@@ -187,20 +190,20 @@ impl<'a> Show<'a> {
     /// # Errors
     /// When it does not end.
     pub fn abandon(self, limit: Duration, mut each: impl FnMut(&Cluster) -> Result<()>) -> Result<Over<'a>> {
-        let Self { cluster, broadcaster, broadcast, watcher, faulty } = self;
+        let Self { cluster, broadcaster, broadcast, watcher, begun, faulty } = self;
         drop(broadcaster);
         let ended = poll::until("the end of the broadcast by itself", limit, || {
             each(cluster)?;
             is_ended(cluster, &broadcast)
         });
-        Self::finish(cluster, broadcast, watcher, faulty, ended)
+        Self::finish(cluster, broadcast, watcher, (begun, faulty), ended)
     }
 
     fn finish(
         cluster: &'a Cluster,
         broadcast: String,
         watcher: Watcher,
-        faulty: Option<(i64, i64)>,
+        (begun, faulty): (i64, Option<(i64, i64)>),
         ended: Result<()>,
     ) -> Result<Over<'a>> {
         let over = ended.and_then(|()| {
@@ -215,7 +218,7 @@ impl<'a> Show<'a> {
         let (stored, replay) = over.with_context(|| keep_logs(cluster, &broadcast)).inspect_err(|_| {
             eprintln!("the observer saw {:#?}", seen.faults);
         })?;
-        Ok(Over { cluster, broadcast, seen, stored, replay, faulty })
+        Ok(Over { cluster, broadcast, seen, stored, replay, begun, faulty })
     }
 }
 
@@ -335,9 +338,23 @@ impl Over<'_> {
         Ok(())
     }
 
-    /// From a chunk's last byte at the edge to its row, for chunks that came before, during and after the faults.
-    fn commits(&self) -> Result<[Latency; 3]> {
-        let mut committed = HashMap::new();
+    /// When presentation time 0 reached an edge, in wall-clock milliseconds.
+    ///
+    /// # Errors
+    /// When the table does not say.
+    pub fn live_start_ms(&self) -> Result<i64> {
+        let rows = self.cluster.rows_of(&self.broadcast, "META")?;
+        let start =
+            rows.first().and_then(|row| row.get("availability_start")?.as_n().ok()?.parse::<i64>().ok());
+        Ok(start.context("no availability start")? / 1000)
+    }
+
+    /// When each chunk of the ledger was committed, in microseconds since the Unix epoch, by position.
+    ///
+    /// # Errors
+    /// When the table can't be read.
+    pub fn ledger(&self) -> Result<BTreeMap<(u32, u32), i64>> {
+        let mut committed = BTreeMap::new();
         for row in self.cluster.rows_of(&self.broadcast, "GOP#")? {
             let row: serde_json::Value = serde_json::from_str(&text(&row, "row")?)?;
             let number = |name: &str| row.get(name).and_then(serde_json::Value::as_i64);
@@ -347,11 +364,20 @@ impl Over<'_> {
                 committed.insert((u32::try_from(publish)?, u32::try_from(seq)?), at);
             }
         }
+        Ok(committed)
+    }
+
+    /// From a chunk's last byte at the edge to its row, for chunks that came before, during and after the faults.
+    fn commits(&self) -> Result<[Latency; 3]> {
+        let committed = self.ledger()?;
         let (begin, end) = self.faulty.unwrap_or((i64::MAX, i64::MAX));
         let mut phases: [Vec<Duration>; 3] = Default::default();
         for chunk in &self.stored.chunks {
             let Some(at) = committed.get(&chunk.pos) else { continue };
             let received_ms = chunk.received_us / 1000;
+            if received_ms < self.begun {
+                continue;
+            }
             let phase = usize::from(received_ms >= begin) + usize::from(received_ms >= end);
             let took = u64::try_from((at - chunk.received_us).max(0))?;
             phases[phase].push(Duration::from_micros(took));

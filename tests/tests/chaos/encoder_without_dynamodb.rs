@@ -1,0 +1,23 @@
+//! The encoder that serves the show can't reach DynamoDB for fifteen seconds (a black hole: connections freeze), though it can be reached
+//! itself: another takes over, and nothing is lost.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use tests::chaos::{cluster::Way, encoder::Disturbance, faults::Faults, report::scenario};
+
+#[test]
+fn an_encoder_without_dynamodb_is_replaced() -> Result<()> {
+    scenario("encoder without DynamoDB for 15 s", |report| {
+        Disturbance {
+            what: "black hole of 15 s between the serving encoder and DynamoDB",
+            times: (1, 5),
+            lasts: Duration::from_secs(15),
+            calm: Duration::from_secs(5),
+            always_watched: false,
+            begin: &|cluster, serving| cluster.fault(serving, Way::DynamoDb, Faults::BLACK_HOLE),
+            end: &|cluster, serving| cluster.fault(serving, Way::DynamoDb, Faults::NONE),
+        }
+        .run(report)
+    })
+}
