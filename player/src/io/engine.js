@@ -5,6 +5,7 @@
 
 import { Debug, MediaPlayer } from 'dashjs';
 import { checkManifest, MANIFEST_OK } from '../core/manifest-check.js';
+import { replayTime } from '../core/replay-time.js';
 import { StallMeter } from '../core/stall-meter.js';
 import { bufferedUntil, seekRange } from '../core/timeline.js';
 import { fetchText, NotFound } from './fetch.js';
@@ -19,6 +20,8 @@ const END_PATIENCE_S = 4;
 const START_PATIENCE_S = 20;
 /** A stall this long counts as failed, in seconds: the player's own tries are over by then. */
 const STALL_PATIENCE_S = 25;
+/** A moment that is at another place in the replay by less than this, in seconds, is at the same. */
+const MOVED_S = 0.25;
 /** dash.js numbers: the time could not be synchronised (it then uses the device's clock, which is no failure). */
 const TIME_SYNC_FAILED = 16;
 
@@ -54,6 +57,7 @@ export class Engine {
     this.errors = [];
     this.errorCount = 0;
     this.broadcast = null;
+    this.manifest = null;
     this.attached = false;
     this.loading = null;
     this.lastTime = 0;
@@ -64,7 +68,6 @@ export class Engine {
     this.player.updateSettings(SETTINGS);
     this.player.clearDefaultUTCTimingSources();
     this.player.addUTCTimingSource(CLOCK.scheme, CLOCK.value);
-    this.player.setAutoPlay(true);
     this.player.attachView(video);
     this.#listen();
   }
@@ -94,6 +97,7 @@ export class Engine {
       return;
     }
     this.broadcast = broadcast;
+    this.manifest = manifest;
     this.meter.reloaded(now());
     this.stillSince = null;
     this.attached = true;
@@ -103,6 +107,7 @@ export class Engine {
       this.tell({ type: 'failed' });
     }, START_PATIENCE_S * 1000);
     const at = { live: undefined, start: 0, resume }[from];
+    this.player.setAutoPlay(true);
     this.player.attachSource(manifest, at);
   }
 
@@ -270,6 +275,27 @@ export class Engine {
     for (const name of [events.STREAM_INITIALIZED, events.QUALITY_CHANGE_RENDERED, events.DYNAMIC_TO_STATIC]) {
       player.on(name, () => this.tell({ type: 'changed' }));
     }
+    player.on(events.DYNAMIC_TO_STATIC, () => void this.#settle());
+  }
+
+  /**
+   * The show is over, and the manifest is static. If it is the replay already and the show had holes, what plays now is at another
+   * place there: go on at that place. Else what plays plays to its end.
+   */
+  async #settle() {
+    this.stop();
+    const loading = new AbortController();
+    this.loading = loading;
+    const at = this.lastTime;
+    const text = await fetchText(this.manifest, loading.signal).catch(() => '');
+    if (loading.signal.aborted) return;
+    this.loading = null;
+    const place = checkManifest(text, this.broadcast) === MANIFEST_OK ? replayTime(text, at) : null;
+    if (place === null || Math.abs(place - at) < MOVED_S) return;
+    this.meter.reloaded(now());
+    this.lastTime = place;
+    this.player.setAutoPlay(!this.video.paused);
+    this.player.attachSource(this.manifest, place);
   }
 
   #failed(error) {
