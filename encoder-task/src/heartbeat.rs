@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use service::{
-    clock,
+    clock::Clock,
     table::{Encoder, Table},
 };
 use tokio_util::sync::CancellationToken;
@@ -14,18 +14,19 @@ use crate::manager::Manager;
 pub const EVERY: Duration = Duration::from_secs(2);
 
 /// Writes heartbeats until `stop`, then takes the row away.
-pub async fn run(table: Table, mut me: Encoder, manager: Arc<Manager>, stop: CancellationToken) {
+pub async fn run(table: Table, mut me: Encoder, manager: Arc<Manager>, clock: Clock, stop: CancellationToken) {
     let mut draining = manager.draining();
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
+            biased;
             () = stop.cancelled() => break,
             _ = ticks.tick() => {}
             _ = draining.changed() => {}
         }
         me.draining = *draining.borrow_and_update();
-        me.seen = clock::now();
+        me.seen = clock.now();
         if let Err(error) = table.heartbeat(&me).await {
             tracing::warn!(%error, "heartbeat could not be written");
         }

@@ -14,7 +14,7 @@ use encoder_task::{
 use service::{
     aws,
     bucket::Bucket,
-    clock::{self, Clock},
+    clock::Clock,
     config::Env,
     drain, event,
     gateway::Gateway,
@@ -74,7 +74,7 @@ async fn run(config: Config) -> Result<()> {
     };
     let gateway = Gateway::new(&sdk, &config.gateway);
     let manager =
-        Manager::new(Deps { table: table.clone(), gateway, clock, workshop, me: config.id.clone() });
+        Manager::new(Deps { table: table.clone(), gateway, clock: clock.clone(), workshop, me: config.id.clone() });
     tokio::spawn(Arc::clone(&manager).watch_health());
 
     let listener = tokio::net::TcpListener::bind(config.http).await.with_context(|| {
@@ -86,13 +86,13 @@ async fn run(config: Config) -> Result<()> {
         address: config.advertised(listening).to_string(),
         capacity: capacity.veryfast,
         draining: false,
-        seen: clock::now(),
+        seen: clock.now(),
         bound: 0,
     };
     // Told before the first heartbeat could bring a notice, so that the log reads in order.
     event!("listening", encoder = %me.id, address = %me.address, pixels_per_second = me.capacity);
     let down = CancellationToken::new();
-    let heart = tokio::spawn(heartbeat::run(table, me, Arc::clone(&manager), down.clone()));
+    let heart = tokio::spawn(heartbeat::run(table, me, Arc::clone(&manager), clock, down.clone()));
     let server = tokio::spawn({
         let (routes, down) = (http::routes(Arc::clone(&manager), config.secret.clone()), down.clone());
         async move { axum::serve(listener, routes).with_graceful_shutdown(down.cancelled_owned()).await }
