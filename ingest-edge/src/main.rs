@@ -36,6 +36,7 @@ async fn main() -> Result<()> {
     let shared = Shared {
         backend: Arc::new(backend),
         budget: Budget::new(PROCESS_BYTES_MAX),
+        on_air: Arc::default(),
         session: rtmp::Config { public_url: config.public_url.clone(), limits: Limits::default() },
         drain: CancellationToken::new(),
         tasks: TaskTracker::new(),

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use service::{clock, drain};
+use service::{clock::Clock, drain};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
@@ -10,7 +10,7 @@ use tracing::Instrument;
 use crate::{
     admission::{Admission, Slot},
     backend::Backend,
-    connection::{Connection, Shared},
+    connection::{Connection, FLUSH_GRACE, LEAVE_MAX, Shared},
     tls::Certificate,
 };
 
@@ -18,8 +18,16 @@ use crate::{
 const TLS_TIMEOUT: Duration = Duration::from_secs(10);
 /// Wait after a failed accept (out of file descriptors): closing connections give some back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Time for all publishes to end when the process is asked to stop: their last chunks stored, told and closed.
-pub const DRAIN_GRACE: Duration = Duration::from_secs(25);
+/// Time for all publishes to end when the process is asked to stop. The process ends as soon as they have, which takes seconds while all is
+/// well; the rest is for an outage of S3 or the gateway meanwhile, and as long as Fargate allows (a `stopTimeout` of 120 s, less what the
+/// process itself takes): what is not stored by then is lost.
+pub const DRAIN_GRACE: Duration = Duration::from_secs(110);
+/// What `close` is left with of [`DRAIN_GRACE`] when all else took as long as it may.
+const CLOSE_SHARE: Duration = Duration::from_secs(30);
+const _: () = assert!(
+    LEAVE_MAX.as_secs() + FLUSH_GRACE.as_secs() + CLOSE_SHARE.as_secs() <= DRAIN_GRACE.as_secs(),
+    "a publish may take longer to end than the process waits"
+);
 
 /// The edge, listening.
 pub struct Server<B> {
@@ -80,7 +88,7 @@ impl<B: Backend> Server<B> {
     }
 
     fn serve(&self, socket: TcpStream, peer: SocketAddr, slot: Slot, secure: bool) {
-        let id = connection_name();
+        let id = connection_name(self.shared.backend.clock());
         let span = tracing::info_span!("connection", connection = id);
         let shared = Arc::clone(&self.shared);
         let acceptor = secure.then(|| self.certificate.acceptor());
@@ -104,6 +112,6 @@ impl<B: Backend> Server<B> {
 }
 
 /// What the lines of one connection have in common in the log.
-fn connection_name() -> String {
-    clock::random_bytes::<6>().iter().map(|byte| format!("{byte:02x}")).collect()
+fn connection_name(clock: &Clock) -> String {
+    clock.random_bytes::<6>().iter().map(|byte| format!("{byte:02x}")).collect()
 }

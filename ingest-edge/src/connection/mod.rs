@@ -3,6 +3,8 @@
 //! Invariants: one task per connection; it never waits for anything but the select in [`Connection::run`] and bounded writes; it does
 //! not read while the publish behind it can't take more. A key is never logged, only the first digits of its hash.
 
+mod ends;
+mod on_air;
 pub mod pacing;
 mod publish;
 
@@ -13,17 +15,21 @@ use media::{
     verdict::{Code, Verdict},
     wire::{CloseReason, OpenReply},
 };
-use service::{clock, event};
+use service::{clock::Clock, event};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     time::{Instant, MissedTickBehavior},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::publish::{Happened, Publish, close_unused, open, sentence, status_code};
+use self::publish::{Happened, Publish, draining, open};
+pub use self::{
+    on_air::OnAir,
+    publish::{FLUSH_GRACE, LEAVE_MAX},
+};
 use crate::{
     backend::Backend,
-    rtmp::{self, CLOSE_LINGER, EndReason, Event, Output, PublishRequest, Session, StatusLevel},
+    rtmp::{self, CLOSE_LINGER, EndReason, Event, Output, PublishRequest, Session},
     upload::Budget,
 };
 
@@ -33,6 +39,9 @@ const READ_MAX: usize = 64 << 10;
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a publish is told that time passes.
 const TICK: Duration = Duration::from_millis(250);
+/// Reads in a row, after a deadline has come, before it is acted on. What has arrived is read first, for after a stall of this machine the
+/// peer's silence may only seem so; but not more than the largest message, which would have ended the silence.
+const LATE_READS_MAX: u32 = 256;
 /// Digits of a key's hash that are logged: enough to find the key, nothing to guess it by.
 const HASH_DIGITS: usize = 8;
 
@@ -42,6 +51,8 @@ pub struct Shared<B> {
     pub backend: Arc<B>,
     /// What may wait to be stored.
     pub budget: Arc<Budget>,
+    /// Who is on air.
+    pub on_air: Arc<OnAir>,
     /// What sessions need to know.
     pub session: rtmp::Config,
     /// Cancelled when the edge shuts down.
@@ -86,7 +97,7 @@ pub struct Connection<S, B> {
 impl<S: AsyncRead + AsyncWrite + Unpin + Send, B: Backend> Connection<S, B> {
     /// A connection that was just accepted.
     pub fn new(io: S, peer: SocketAddr, shared: Arc<Shared<B>>) -> Self {
-        let session = Session::new(shared.session.clone(), clock::random_bytes());
+        let session = Session::new(shared.session.clone(), shared.backend.clock().random_bytes());
         Self { io, peer, shared, session, start: Instant::now(), show: Show::Nothing, draining: false }
     }
 
@@ -96,10 +107,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, B: Backend> Connection<S, B> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut paused = false;
+        let mut late_reads = 0;
         loop {
             let deadline = match self.drain_session().await {
                 Ok(Some(deadline)) => self.start + deadline,
-                Ok(None) => break self.linger(&mut buffer).await,
+                Ok(None) => {
+                    // Before the last words: the broadcast should not wait for them.
+                    self.end_show(CloseReason::Lost);
+                    break self.linger(&mut buffer).await;
+                }
                 Err(error) => {
                     tracing::debug!(error = %error, "writing failed");
                     break;
@@ -116,12 +132,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, B: Backend> Connection<S, B> {
             let read = pause.is_none() && self.session.wants_input();
             let Self { io, show, shared, draining, .. } = &mut self;
             let step = tokio::select! {
-                read = io.read(&mut buffer), if read => Step::Read(read),
-                () = tokio::time::sleep_until(deadline), if !paused => Step::Deadline,
-                () = tokio::time::sleep(pause.unwrap_or_default()), if paused => Step::Look,
-                step = next(show) => step,
+                biased;
                 () = shared.drain.cancelled(), if !*draining => Step::Drain,
+                step = next(show) => step,
                 _ = tick.tick() => Step::Tick,
+                () = tokio::time::sleep(pause.unwrap_or_default()), if paused => Step::Look,
+                read = io.read(&mut buffer), if read && late_reads < LATE_READS_MAX => Step::Read(read),
+                () = tokio::time::sleep_until(deadline), if !paused => Step::Deadline,
+            };
+            late_reads = match step {
+                Step::Read(_) if Instant::now() >= deadline => late_reads + 1,
+                Step::Read(_) | Step::Deadline => 0,
+                _ => late_reads,
             };
             match step {
                 Step::Read(Ok(length)) if length > 0 => {
@@ -184,10 +206,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, B: Backend> Connection<S, B> {
                 }
             }
             Event::Video { timestamp, payload } => {
-                self.media(|publish| publish.video(clock::now(), timestamp, &payload));
+                let now = self.clock().now();
+                self.media(|publish| publish.video(now, timestamp, &payload));
             }
             Event::Audio { timestamp, payload } => {
-                self.media(|publish| publish.audio(clock::now(), timestamp, &payload));
+                let now = self.clock().now();
+                self.media(|publish| publish.audio(now, timestamp, &payload));
             }
             Event::PublishEnded { reason: EndReason::Unpublished } => self.end_show(CloseReason::Unpublished),
             Event::PublishEnded { reason: EndReason::Undecided } => {
@@ -203,8 +227,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, B: Backend> Connection<S, B> {
 
     fn requested(&mut self, request: &PublishRequest) {
         if self.draining {
-            let verdict = Verdict::new(Code::Draining, "This server is shutting down; please reconnect.");
-            return self.refuse(&verdict, None);
+            return self.refuse(&draining(), None);
         }
         // A text that can't be a key is not worth a question.
         let Ok(key) = request.key.reveal().parse::<StreamKey>() else {
@@ -212,7 +235,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, B: Backend> Connection<S, B> {
             return self.refuse(&Verdict::new(Code::UnknownKey, message), None);
         };
         let (hash, filler) = (key.hash(), request.parameters.reveal("filler") == Some("1"));
-        let connection = connection_id();
+        let connection = connection_id(self.clock());
         let reply =
             Box::pin(open(Arc::clone(&self.shared.backend), connection.clone(), hash.clone(), filler));
         self.show = Show::Opening { reply, hash, filler, connection };
@@ -225,7 +248,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, B: Backend> Connection<S, B> {
         };
         match reply {
             Ok(OpenReply::Opened(opened)) => {
-                let publish = Publish::new(Arc::clone(&self.shared.backend), opened, &self.shared.budget);
+                let Shared { backend, budget, on_air, .. } = &*self.shared;
+                let seat = on_air.sit(&opened.broadcast, opened.publish);
+                let publish = Publish::new(Arc::clone(backend), opened, budget, seat);
                 let opened = publish.opened();
                 event!(
                     "publish-started",
@@ -246,112 +271,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, B: Backend> Connection<S, B> {
         }
     }
 
-    fn refuse(&mut self, verdict: &Verdict, hash: Option<&KeyHash>) {
-        event!(
-            "publish-refused",
-            code = verdict.code.as_str(),
-            reason = verdict.message,
-            key = hash.map(digits),
-            peer = %self.peer,
-        );
-        if self.session.refuse_publish(status_code(verdict.code), &sentence(verdict)).is_err() {
-            tracing::debug!("the request was taken back before it was refused");
-        }
-    }
-
-    /// Does something with the publish on air, and acts on what comes of it.
-    fn media(&mut self, act: impl FnOnce(&mut Publish<B>) -> Result<Vec<Verdict>, Verdict>) {
-        let Show::OnAir(publish) = &mut self.show else { return };
-        match act(publish) {
-            Ok(warnings) => warnings.iter().for_each(|warning| self.warn(warning)),
-            Err(verdict) => self.stop(&verdict, true),
-        }
-    }
-
-    fn happened(&mut self, happened: Happened) {
-        match happened {
-            Happened::Progress => {}
-            Happened::Warning(verdict) => self.warn(&verdict),
-            Happened::Stop(verdict) => self.stop(&verdict, false),
-        }
-    }
-
-    fn warn(&mut self, verdict: &Verdict) {
-        let Show::OnAir(publish) = &self.show else { return };
-        let live = &publish.opened().live;
-        event!("publish-warning", live = %live, code = verdict.code.as_str(), reason = verdict.message);
-        let told =
-            self.session.notify_status(StatusLevel::Warning, "NetStream.Publish.Warning", &sentence(verdict));
-        if told.is_err() {
-            tracing::debug!("nobody to warn");
-        }
-    }
-
-    /// Stops the publish for a verdict. `flush`: what came before it is still good.
-    fn stop(&mut self, verdict: &Verdict, flush: bool) {
-        let Show::OnAir(publish) = std::mem::replace(&mut self.show, Show::Nothing) else { return };
-        let opened = publish.opened();
-        event!(
-            "publish-stopped",
-            live = %opened.live,
-            broadcast = %opened.broadcast,
-            publish = opened.publish.get(),
-            code = verdict.code.as_str(),
-            reason = verdict.message,
-        );
-        // Who is told to come back is waited for.
-        let reason = match verdict.code {
-            Code::Unavailable | Code::NoEncoder => CloseReason::Lost,
-            _ => CloseReason::Stopped,
-        };
-        self.spawn(publish.finish(reason, flush));
-        self.close(verdict);
-    }
-
-    fn close(&mut self, verdict: &Verdict) {
-        let code = status_code(verdict.code);
-        if self.session.notify_status(StatusLevel::Error, code, &sentence(verdict)).is_err() {
-            tracing::debug!("nobody to tell");
-        }
-        self.session.close();
-    }
-
-    /// The edge shuts down: what there is becomes the last chunk, and the publisher is told to reconnect.
-    fn drain(&mut self) {
-        self.draining = true;
-        let verdict = Verdict::new(Code::Draining, "This server is shutting down; please reconnect.");
-        match &self.show {
-            Show::OnAir(_) => {
-                self.end_show(CloseReason::Lost);
-                self.close(&verdict);
-            }
-            Show::Opening { .. } => {
-                self.end_show(CloseReason::Lost);
-                self.refuse(&verdict, None);
-            }
-            Show::Nothing => self.session.close(),
-        }
-    }
-
-    /// Ends whatever is going on; its end is seen to by a task of its own.
-    fn end_show(&mut self, reason: CloseReason) {
-        match std::mem::replace(&mut self.show, Show::Nothing) {
-            Show::Nothing => {}
-            Show::Opening { reply, .. } => {
-                let backend = Arc::clone(&self.shared.backend);
-                self.spawn(async move {
-                    // The gateway may have said yes already; then it must hear that nobody came.
-                    if let Ok(OpenReply::Opened(opened)) = reply.await {
-                        close_unused(backend, opened, reason).await;
-                    }
-                });
-            }
-            Show::OnAir(publish) => self.spawn(publish.finish(reason, true)),
-        }
-    }
-
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.shared.tasks.spawn(tracing::Instrument::in_current_span(task));
+    fn clock(&self) -> &Clock {
+        self.shared.backend.clock()
     }
 
     /// Lets the peer read our last words before the socket goes.
@@ -381,6 +302,9 @@ fn digits(hash: &KeyHash) -> &str {
 }
 
 /// A name for one publish's opening: the same in every retry, never the same twice.
-fn connection_id() -> String {
-    clock::random_bytes::<16>().iter().map(|byte| format!("{byte:02x}")).collect()
+fn connection_id(clock: &Clock) -> String {
+    clock.random_bytes::<16>().iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,16 +6,17 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use media::{
+    flv,
     id::KeyHash,
     ingest::{self, Assembler, Output},
     time::WallTime,
     verdict::{Code, Verdict},
     wire::{Close, CloseReason, CloseReply, GatewayRequest, Open, OpenReply, Opened, Start, StartReply},
 };
-use service::{backoff::Backoff, clock, event};
+use service::{backoff::Backoff, event};
 use tokio::time::Instant;
 
-use super::pacing;
+use super::{on_air::Seat, pacing};
 use crate::{
     backend::{Backend, millis, persist, unavailable},
     upload::{Budget, Identity, Notice, Outcome, Queue},
@@ -23,14 +24,18 @@ use crate::{
 
 /// Time for `open` with its retries: under the session's own bound on a decision.
 pub(super) const OPEN_TIMEOUT: Duration = Duration::from_secs(20);
-/// Time for `start` with its retries; meanwhile GOPs wait in memory.
-pub(super) const START_TIMEOUT: Duration = Duration::from_secs(20);
-/// Time to store and tell what is left when a publish ends. An encoder notices a silent publish after longer.
-pub(super) const FLUSH_GRACE: Duration = Duration::from_secs(45);
-/// Time for `close` with its retries; if it never arrives, the broadcast's own silence ends it.
-pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a publisher is held back because nothing can be stored, before it is told to come back.
-pub(super) const STALL_MAX: Duration = Duration::from_secs(60);
+/// Time for `start` with its retries: an outage of a minute. Meanwhile GOPs wait in memory, and beyond a few the socket is not read.
+pub(super) const START_TIMEOUT: Duration = Duration::from_secs(70);
+/// Time to store and tell what is left when a publish ends: an outage of a minute, and less than the silence after which the broadcast would be
+/// ended without it (the default window of 60 s and 15 s).
+pub const FLUSH_GRACE: Duration = Duration::from_secs(70);
+/// Time for `close` with its retries. If it never arrives, the broadcast's own silence ends it, which takes no longer by default.
+pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long a publisher is held back because nothing can be stored, before it is told to come back: an outage of a minute, and the wait
+/// before the try that finds it over.
+pub(super) const STALL_MAX: Duration = Duration::from_secs(90);
+/// How long a publish goes on for its GOP's end when the edge shuts down: the longest that is not warned of, and a second.
+pub const LEAVE_MAX: Duration = Duration::from_secs(5);
 
 type Starting = Pin<Box<dyn Future<Output = Result<StartReply, Verdict>> + Send>>;
 
@@ -45,6 +50,12 @@ pub(super) struct Publish<B> {
     began: Option<Instant>,
     /// Since when the backlog has been full.
     stalled: Option<Instant>,
+    /// There was a picture.
+    pictures: bool,
+    /// Since when it has been asked to leave at its GOP's end.
+    leaving: Option<Instant>,
+    /// Its place in the list that a later publisher looks it up in.
+    seat: Seat,
 }
 
 /// Something the connection should act on.
@@ -81,12 +92,23 @@ pub(super) async fn close_unused<B: Backend>(backend: Arc<B>, opened: Opened, re
 
 impl<B: Backend> Publish<B> {
     /// Begins a publish that the gateway has opened.
-    pub(super) fn new(backend: Arc<B>, opened: Opened, budget: &Arc<Budget>) -> Self {
+    pub(super) fn new(backend: Arc<B>, opened: Opened, budget: &Arc<Budget>, seat: Seat) -> Self {
         let (live, broadcast, publish) = (opened.live.clone(), opened.broadcast.clone(), opened.publish);
         let identity = Identity { live: live.clone(), broadcast: broadcast.clone(), publish };
         let queue = Queue::start(Arc::clone(&backend), identity, budget);
         let assembler = Assembler::new(ingest::Publish { live, broadcast, publish });
-        Self { backend, opened, assembler, queue, starting: None, began: None, stalled: None }
+        Self {
+            backend,
+            opened,
+            assembler,
+            queue,
+            starting: None,
+            began: None,
+            stalled: None,
+            pictures: false,
+            leaving: None,
+            seat,
+        }
     }
 
     /// What the gateway gave.
@@ -101,6 +123,13 @@ impl<B: Backend> Publish<B> {
         timestamp: u32,
         body: &Bytes,
     ) -> Result<Vec<Verdict>, Verdict> {
+        if let Ok(flv::Video::Picture { keyframe, .. }) = flv::video(body) {
+            // The GOP before it is whole.
+            if keyframe && self.leaving.is_some() {
+                return Err(draining());
+            }
+            self.pictures = true;
+        }
         self.assembler.video(arrival, timestamp, body)?;
         self.drain()
     }
@@ -123,16 +152,31 @@ impl<B: Backend> Publish<B> {
 
     /// Lets time pass.
     pub(super) fn tick(&mut self) -> Result<Vec<Verdict>, Verdict> {
-        self.assembler.tick(clock::now());
+        self.assembler.tick(self.backend.clock().now());
+        if self.leaving.is_some_and(|since| since.elapsed() >= LEAVE_MAX) {
+            return Err(draining());
+        }
         if self.queue.full() {
             let since = *self.stalled.get_or_insert_with(Instant::now);
             if since.elapsed() >= STALL_MAX {
-                return Err(unavailable("The stream could not be stored for a minute."));
+                return Err(unavailable("The stream could not be stored for more than a minute."));
             }
         } else {
             self.stalled = None;
         }
         self.drain()
+    }
+
+    /// The edge shuts down: the GOP that is being sent is the last. Also spreads the publishers' reconnects over their GOPs' ends.
+    ///
+    /// # Errors
+    /// When there is nothing to wait for: no GOP has begun, or what comes is not read.
+    pub(super) fn leave(&mut self) -> Result<Vec<Verdict>, Verdict> {
+        if !self.pictures || self.queue.full() || self.assembler.blocked() {
+            return Err(draining());
+        }
+        self.leaving.get_or_insert_with(Instant::now);
+        Ok(Vec::new())
     }
 
     /// How long not to read from the publisher, if so; it may be looked at again sooner.
@@ -141,7 +185,7 @@ impl<B: Backend> Publish<B> {
             return Some(Duration::from_secs(1));
         }
         let passed = self.began?.elapsed();
-        pacing::wait(self.assembler.lead_micros(clock::now()), passed)
+        pacing::wait(self.assembler.lead_micros(self.backend.clock().now()), passed)
     }
 
     /// Takes what the assembler has to say: chunks to the queue, warnings to the caller.
@@ -174,6 +218,8 @@ impl<B: Backend> Publish<B> {
     /// Waits for something to act on. May be dropped and called again.
     pub(super) async fn happened(&mut self) -> Happened {
         tokio::select! {
+            biased;
+            verdict = self.seat.superseded() => Happened::Stop(verdict),
             started = answered(&mut self.starting) => match self.started(started) {
                 Ok(()) => Happened::Progress,
                 Err(verdict) => Happened::Stop(verdict),
@@ -199,12 +245,14 @@ impl<B: Backend> Publish<B> {
     }
 
     /// Ends the publish: what there is becomes a chunk, is stored and told, then the gateway is told the end. With `flush` false (the
-    /// publish was stopped from behind) only what is stored already counts.
+    /// publish was stopped from behind) nothing more is begun to be stored.
     pub(super) async fn finish(mut self, reason: CloseReason, flush: bool) {
+        let until = Instant::now() + FLUSH_GRACE;
         if flush {
             // Without an answer there is no timeline to put the pictures on.
             if self.starting.is_some() {
-                let answer = answered(&mut self.starting).await;
+                let answer = tokio::time::timeout_at(until, answered(&mut self.starting)).await;
+                let answer = answer.unwrap_or_else(|_| Err(unavailable("The broadcast did not start.")));
                 if let Err(verdict) = self.started(answer) {
                     tracing::warn!(code = verdict.code.as_str(), "publish ended before it could start");
                 }
@@ -214,8 +262,13 @@ impl<B: Backend> Publish<B> {
                 tracing::warn!(code = verdict.code.as_str(), "the last chunks were not taken");
             }
         }
+        // From here on a later publisher does not stop this one: what is left is waited for anyhow.
+        drop(self.seat);
         let stats = self.assembler.stats();
-        let outcome = self.queue.finish(if flush { FLUSH_GRACE } else { Duration::ZERO }).await;
+        let outcome = match flush {
+            true => self.queue.finish(until.saturating_duration_since(Instant::now())).await,
+            false => self.queue.halt().await,
+        };
         let Outcome { stored, told, complete } = outcome;
         if flush && !complete {
             tracing::error!(
@@ -285,11 +338,26 @@ fn reason_name(reason: CloseReason) -> &'static str {
     }
 }
 
-/// The RTMP status code that goes with a refusal: a wrong key is told apart, since encoders say so to their user.
+/// What a publisher is told when the edge shuts down.
+#[must_use]
+pub(super) fn draining() -> Verdict {
+    Verdict::new(Code::Draining, "This server is shutting down; please reconnect.")
+}
+
+/// Whether the publisher is to come back: then its broadcast waits for it.
+#[must_use]
+pub(super) fn comes_back(code: Code) -> bool {
+    matches!(code, Code::Unavailable | Code::NoEncoder | Code::Draining)
+}
+
+/// The RTMP status code that goes with a verdict. Client libraries for phones go by it: they reconnect after a closed connection, and ask
+/// the user after a rejected publish or a bad name. OBS looks at none while it streams and reconnects whenever the socket is closed; ffmpeg
+/// prints the sentence and ends.
 #[must_use]
 pub(super) fn status_code(code: Code) -> &'static str {
     match code {
         Code::UnknownKey => "NetStream.Publish.BadName",
+        code if comes_back(code) => "NetConnection.Connect.Closed",
         _ => "NetStream.Publish.Rejected",
     }
 }

@@ -83,9 +83,14 @@ pub struct Limits {
     /// From publish command to `accept_publish` or `refuse_publish`. Default 30 s: a cold gateway and its retries; at
     /// the end of it the publisher is told to try again.
     pub decision_timeout: Duration,
-    /// Without any byte during a publish. Default 30 s; a ping is sent at half of it.
+    /// Without any byte during a publish, after which the publisher counts as lost; a ping is sent at half of it. Default 5 s, what
+    /// players have as buffer: only when a publisher is known to be gone can its place on the live timeline be filled, and viewers who
+    /// wait longer stall. An encoder sends sound every 23 ms, so nothing but a network that is down is silent for so long; TCP gets one of
+    /// up to about 3 s over the gap within the time. A longer one costs its publisher a reconnect and nothing else, since what is
+    /// filled is not in the replay.
     pub idle_timeout: Duration,
-    /// Without any audio or video during a publish, however chatty the peer otherwise is. Default 60 s.
+    /// Without any audio or video during a publish, however chatty the peer otherwise is. Default 10 s: a live encoder
+    /// whose line works (it answers pings) but that has nothing to send has been stopped, or put into the background.
     pub media_timeout: Duration,
 }
 
@@ -101,8 +106,8 @@ impl Default for Limits {
             handshake_timeout: Duration::from_secs(10),
             setup_timeout: Duration::from_secs(15),
             decision_timeout: Duration::from_secs(30),
-            idle_timeout: Duration::from_secs(30),
-            media_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_secs(5),
+            media_timeout: Duration::from_secs(10),
         }
     }
 }

@@ -160,6 +160,7 @@ impl Edge {
         let shared = Shared {
             backend: Arc::clone(&memory),
             budget: Budget::new(PROCESS_BYTES_MAX),
+            on_air: Arc::default(),
             session: rtmp::Config {
                 public_url: "rtmps://localhost/live".to_owned(),
                 limits: Limits::default(),

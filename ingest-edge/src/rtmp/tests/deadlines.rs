@@ -13,6 +13,11 @@ const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
+/// Round numbers for what a publish waits for.
+fn patient() -> Limits {
+    Limits { idle_timeout: secs(30), media_timeout: secs(60), ..Limits::default() }
+}
+
 fn late(peer: &mut Peer, at: Duration) -> Wait {
     match peer.timeout_at(at).unwrap_err().kind {
         ErrorKind::Deadline(wait) => {
@@ -70,7 +75,7 @@ fn an_undecided_publish_is_refused_in_the_end() {
 
 #[test]
 fn silence_is_pinged_and_then_ended() {
-    let mut peer = Peer::live(Limits::default());
+    let mut peer = Peer::live(patient());
     assert_eq!(peer.timeout, secs(15));
     peer.timeout_at(secs(15)).unwrap();
     assert_eq!(peer.replies[0].payload[..2], [0, 6], "ping request");
@@ -88,7 +93,7 @@ fn silence_is_pinged_and_then_ended() {
 
 #[test]
 fn chatter_without_media_is_ended_too() {
-    let mut peer = Peer::live(Limits::default());
+    let mut peer = Peer::live(patient());
     peer.now = secs(5);
     peer.message(6, &message(type_id::AUDIO, 1, 0, vec![1])).unwrap();
     for second in (10..65).step_by(5) {
@@ -101,10 +106,18 @@ fn chatter_without_media_is_ended_too() {
 
 #[test]
 fn a_pause_of_the_servers_own_is_not_the_peers_silence() {
-    let mut peer = Peer::live(Limits::default());
+    let mut peer = Peer::live(patient());
     peer.session.resume_input(secs(300));
     peer.drain();
     assert_eq!(peer.timeout, secs(315));
     peer.timeout_at(secs(314)).unwrap();
     assert!(!peer.closed);
+}
+
+#[test]
+fn by_default_a_vanished_publisher_is_noticed_within_a_players_buffer() {
+    let mut peer = Peer::live(Limits::default());
+    assert_eq!(peer.timeout, Duration::from_millis(2_500));
+    peer.timeout_at(peer.timeout).unwrap();
+    assert_eq!(late(&mut peer, secs(5)), Wait::Input);
 }

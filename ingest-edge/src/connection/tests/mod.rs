@@ -1,0 +1,242 @@
+//! What a publish goes through when something fails: whole connections before a bucket and a gateway in memory, in virtual time.
+
+mod publisher;
+mod world;
+
+use std::time::Duration;
+
+use media::{chunk::Chunk, time::VIDEO_TIMESCALE, wire::CloseReason};
+
+use self::{
+    publisher::{PICTURE_MS, Publisher},
+    world::Edge,
+};
+use super::{LEAVE_MAX, publish::CLOSE_TIMEOUT};
+use crate::rtmp::{CLOSE_LINGER, Limits};
+
+/// Pictures of a second.
+const SECOND: u32 = 1000 / PICTURE_MS;
+
+const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn count(pictures: u32) -> usize {
+    usize::try_from(pictures).unwrap()
+}
+
+/// Closes so far, as (publish, chunks, reason).
+fn closes(edge: &Edge) -> Vec<(u32, u32, CloseReason)> {
+    let state = edge.world.state();
+    state.closes.iter().map(|(_, close)| (close.publish.get(), close.chunks, close.reason)).collect()
+}
+
+fn stored(edge: &Edge, publish: u32) -> u32 {
+    u32::try_from(edge.world.chunks(publish).len()).unwrap()
+}
+
+/// Every chunk that is stored of publish 1 was told, once and in order.
+fn check_told(edge: &Edge) {
+    let told: Vec<u32> = edge.world.state().told.iter().map(|pos| pos.seq.0).collect();
+    assert_eq!(told, (0..stored(edge, 1)).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_of_a_minute_holds_the_publisher_back_and_loses_nothing() {
+    let edge = Edge::new();
+    let mut publisher = Publisher::start(&edge, SECOND, 0).await;
+    assert!(publisher.send_until(10 * SECOND).await);
+    edge.world.state().bucket_down = true;
+    let outage = async {
+        tokio::time::sleep(secs(60)).await;
+        // The backlog is full: what is sent fills the socket, and the publisher stands.
+        let stored = stored(&edge, 1);
+        edge.world.state().bucket_down = false;
+        stored
+    };
+    let (sent, before) = tokio::join!(publisher.send_until(110 * SECOND), outage);
+    assert!(sent && (9..=10).contains(&before), "{before}");
+    edge.world.state().gateway_down = true;
+    let outage = async {
+        tokio::time::sleep(secs(60)).await;
+        edge.world.state().gateway_down = false;
+    };
+    let (sent, ()) = tokio::join!(publisher.send_until(200 * SECOND), outage);
+    assert!(sent);
+    publisher.unpublish().await;
+    edge.finished().await;
+    assert_eq!(edge.world.pictures(1), count(200 * SECOND));
+    assert_eq!(closes(&edge), [(1, stored(&edge, 1), CloseReason::Unpublished)]);
+    check_told(&edge);
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_most_the_open_gop_and_one_write_are_not_stored() {
+    let edge = Edge::new();
+    edge.world.state().write_takes = Duration::from_millis(700);
+    let mut publisher = Publisher::start(&edge, SECOND, 0).await;
+    let began = edge.world.elapsed();
+    assert!(publisher.send_until(20 * SECOND).await);
+    {
+        let state = edge.world.state();
+        assert_eq!(state.most_writing, 1);
+        for (end, at) in (1u32..).zip(state.begun.values()) {
+            // The first picture of the next GOP closes it, with the sound that is sent beside that.
+            let late = *at - began - secs(1) * end;
+            assert!(late <= Duration::from_millis(100), "GOP {end} began to be stored after {late:?}");
+        }
+        assert_eq!(state.begun.len(), 19);
+    }
+    publisher.reset();
+    edge.finished().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_falls_silent_is_lost_after_five_seconds_with_all_that_came() {
+    let edge = Edge::new();
+    let mut publisher = Publisher::start(&edge, 2 * SECOND, 0).await;
+    assert!(publisher.send_until(5 * SECOND).await);
+    let silent = edge.world.elapsed();
+    publisher.closed().await;
+    edge.finished().await;
+    assert_eq!(closes(&edge), [(1, 3, CloseReason::Lost)]);
+    let after = edge.world.state().closes[0].0 - silent;
+    assert!(after >= secs(5) && after <= Duration::from_millis(5_200), "{after:?}");
+    assert_eq!(edge.world.pictures(1), count(5 * SECOND));
+    check_told(&edge);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silence_that_ends_in_time_costs_nothing() {
+    let edge = Edge::new();
+    let mut publisher = Publisher::start(&edge, SECOND, 0).await;
+    assert!(publisher.send_until(5 * SECOND).await);
+    tokio::time::sleep(Limits::default().idle_timeout - Duration::from_millis(300)).await;
+    assert!(publisher.send_until(20 * SECOND).await);
+    publisher.unpublish().await;
+    edge.finished().await;
+    assert_eq!(edge.world.pictures(1), count(20 * SECOND));
+    assert_eq!(closes(&edge), [(1, stored(&edge, 1), CloseReason::Unpublished)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loss_is_told_however_long_it_takes_to_tell() {
+    let edge = Edge::new();
+    let mut publisher = Publisher::start(&edge, SECOND, 0).await;
+    assert!(publisher.send_until(3 * SECOND + 10).await);
+    {
+        let mut state = edge.world.state();
+        (state.gateway_down, state.bucket_down) = (true, true);
+    }
+    publisher.reset();
+    tokio::time::sleep(secs(60)).await;
+    assert_eq!(closes(&edge), []);
+    {
+        let mut state = edge.world.state();
+        (state.gateway_down, state.bucket_down) = (false, false);
+    }
+    let back = edge.world.elapsed();
+    edge.finished().await;
+    assert_eq!(closes(&edge), [(1, 4, CloseReason::Lost)]);
+    assert!(edge.world.elapsed() - back <= secs(5));
+    assert_eq!(edge.world.pictures(1), count(3 * SECOND + 10));
+    check_told(&edge);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_never_comes_back_is_given_up() {
+    let edge = Edge::new();
+    let mut publisher = Publisher::start(&edge, SECOND, 0).await;
+    assert!(publisher.send_until(3 * SECOND).await);
+    edge.world.state().gateway_down = true;
+    publisher.reset();
+    let gone = edge.world.elapsed();
+    edge.finished().await;
+    assert_eq!((closes(&edge), stored(&edge, 1)), (vec![], 3));
+    assert!(edge.world.elapsed() - gone <= super::FLUSH_GRACE + CLOSE_TIMEOUT + secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_later_publisher_wins_at_once_and_the_earlier_is_told() {
+    let edge = Edge::new();
+    edge.world.state().write_takes = Duration::from_millis(400);
+    let mut earlier = Publisher::start(&edge, SECOND, 0).await;
+    // A GOP is being stored when the other comes, and another has begun.
+    assert!(earlier.send_until(3 * SECOND + 8).await);
+    assert_eq!(stored(&edge, 1), 2);
+    let mut later = Publisher::start(&edge, SECOND, 0).await;
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    assert!(earlier.heard("superseded") && earlier.heard("NetStream.Publish.Rejected"));
+    earlier.closed().await;
+    assert!(later.send_until(4 * SECOND).await);
+    assert_eq!(closes(&edge), [(1, 3, CloseReason::Stopped)]);
+    assert_eq!(edge.world.pictures(1), count(3 * SECOND), "what was begun to be stored, and no more");
+    assert!(!later.heard("superseded"));
+    later.unpublish().await;
+    edge.finished().await;
+    assert_eq!(edge.world.pictures(2), count(4 * SECOND));
+    assert_eq!(closes(&edge)[1], (2, 4, CloseReason::Unpublished));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_return_begins_where_the_gateway_says_whatever_its_clock_shows() {
+    let edge = Edge::new();
+    let mut publisher = Publisher::start(&edge, SECOND, 3_600_000).await;
+    assert!(publisher.send_until(3 * SECOND).await);
+    publisher.reset();
+    edge.finished().await;
+    let end = |chunk: &Chunk| chunk.header.video.as_ref().unwrap().end;
+    let mut resume_at = end(edge.world.chunks(1).last().unwrap());
+    // From zero, just before the wrap of its clock, backwards, far ahead.
+    for (publish, base) in (2..).zip([0, u32::MAX - 1_500, 1_000, 0x7FFF_FFFF]) {
+        // The encoders have filled the time line further than wall-clock time.
+        resume_at += i64::from(VIDEO_TIMESCALE) * 100 + 7;
+        edge.world.state().resume_at = Some(resume_at);
+        let mut publisher = Publisher::start(&edge, SECOND, base).await;
+        assert!(publisher.send_until(3 * SECOND).await);
+        publisher.reset();
+        edge.finished().await;
+        let chunks = edge.world.chunks(publish);
+        let first = chunks[0].header.video.as_ref().unwrap();
+        assert_eq!(first.start, resume_at, "publish {publish}");
+        assert!(chunks[0].header.discontinuity);
+        assert_eq!(end(chunks.last().unwrap()), resume_at + i64::from(VIDEO_TIMESCALE) * 3);
+        assert_eq!(edge.world.pictures(publish), count(3 * SECOND));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_ends_with_the_gop_and_asks_to_reconnect() {
+    let edge = Edge::new();
+    let mut publisher = Publisher::start(&edge, 2 * SECOND, 0).await;
+    assert!(publisher.send_until(3 * SECOND).await);
+    edge.drain.cancel();
+    assert!(publisher.send_until(4 * SECOND).await, "it goes on to the end of its GOP");
+    assert!(!publisher.heard("draining"));
+    publisher.send_until(4 * SECOND + 5).await;
+    publisher.closed().await;
+    assert!(publisher.heard("draining") && publisher.heard("NetConnection.Connect.Closed"));
+    edge.finished().await;
+    assert_eq!(closes(&edge), [(1, 2, CloseReason::Lost)]);
+    assert_eq!(edge.world.pictures(1), count(4 * SECOND));
+    check_told(&edge);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_waits_for_no_long_gop_and_for_an_outage() {
+    let edge = Edge::new();
+    let mut publisher = Publisher::start(&edge, 9 * SECOND, 0).await;
+    assert!(publisher.send_until(10 * SECOND).await);
+    edge.world.state().bucket_down = true;
+    edge.drain.cancel();
+    let asked = edge.world.elapsed();
+    assert!(!publisher.send_until(20 * SECOND).await);
+    let left = edge.world.elapsed() - asked - CLOSE_LINGER;
+    assert!(left >= LEAVE_MAX && left <= LEAVE_MAX + secs(1), "{left:?}");
+    tokio::time::sleep(secs(55)).await;
+    edge.world.state().bucket_down = false;
+    edge.finished().await;
+    assert_eq!(closes(&edge), [(1, 2, CloseReason::Lost)]);
+    assert!(edge.world.pictures(1) >= count(15 * SECOND));
+    check_told(&edge);
+}

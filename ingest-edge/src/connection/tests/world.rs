@@ -1,0 +1,216 @@
+//! A bucket and a gateway in memory that can be down and slow, in virtual time; and the edge's connections before them.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use media::{
+    chunk::Chunk,
+    id::{BroadcastId, ChunkPos, PublishNo},
+    names,
+    time::{Ticks, WallTime},
+    wire::{ChunkReply, Close, CloseReply, GatewayRequest, OpenReply, Opened, StartReply},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use service::clock::{Clock, Source};
+use tokio::{io::DuplexStream, time::Instant};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    backend::{Backend, CallError},
+    connection::{Connection, Shared},
+    rtmp::{self, Limits},
+    upload::{Budget, PROCESS_BYTES_MAX},
+};
+
+/// What a call takes when all is well.
+const CALL_TAKES: Duration = Duration::from_millis(20);
+/// What a publisher's socket holds: little, so that it feels at once that it is not read.
+const SOCKET_BYTES: usize = 4 << 10;
+
+/// Virtual time as wall-clock time.
+#[derive(Debug)]
+struct Virtual(Instant);
+
+impl Source for Virtual {
+    fn now(&self) -> WallTime {
+        WallTime(1_700_000_000_000_000 + i64::try_from(self.0.elapsed().as_micros()).unwrap())
+    }
+    fn fill(&self, bytes: &mut [u8]) {
+        bytes.fill(7);
+    }
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) bucket_down: bool,
+    pub(super) gateway_down: bool,
+    /// What a write takes beyond other calls.
+    pub(super) write_takes: Duration,
+    pub(super) resume_at: Option<Ticks>,
+    publishes: u32,
+    availability_start: Option<WallTime>,
+    stored: BTreeMap<String, Bytes>,
+    /// When each write of a chunk began for the first time, since the start.
+    pub(super) begun: BTreeMap<String, Duration>,
+    pub(super) most_writing: usize,
+    writing: usize,
+    pub(super) told: Vec<ChunkPos>,
+    pub(super) closes: Vec<(Duration, Close)>,
+}
+
+pub(super) struct World {
+    clock: Clock,
+    began: Instant,
+    state: Mutex<State>,
+}
+
+fn reply<T: Serialize, R: DeserializeOwned>(reply: T) -> R {
+    serde_json::from_value(serde_json::to_value(reply).unwrap()).unwrap()
+}
+
+fn broadcast() -> BroadcastId {
+    BroadcastId::new(1_700_000_000_001, [0; 10])
+}
+
+fn down() -> CallError {
+    CallError { message: "503 Slow Down".to_owned(), transient: true }
+}
+
+impl World {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    pub(super) fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// The chunks of a publish that are stored, in order.
+    pub(super) fn chunks(&self, publish: u32) -> Vec<Chunk> {
+        let prefix = names::publish_prefix(&broadcast(), PublishNo::new(publish).unwrap());
+        let state = self.state();
+        let of_it = state.stored.iter().filter(|(key, _)| key.starts_with(&prefix));
+        of_it.map(|(_, bytes)| Chunk::decode(bytes).unwrap()).collect()
+    }
+
+    /// Pictures of a publish that are stored; what is stored is numbered without a hole.
+    pub(super) fn pictures(&self, publish: u32) -> usize {
+        let chunks = self.chunks(publish);
+        for (n, chunk) in chunks.iter().enumerate() {
+            assert_eq!(usize::try_from(chunk.header.pos.seq.0).unwrap(), n);
+        }
+        chunks.iter().filter_map(|chunk| chunk.header.video.as_ref()).map(|video| video.sizes.len()).sum()
+    }
+}
+
+impl Backend for World {
+    fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    async fn put(&self, key: &str, bytes: Bytes) -> Result<(), CallError> {
+        let takes = {
+            let mut state = self.state();
+            state.begun.entry(key.to_owned()).or_insert(self.began.elapsed());
+            state.writing += 1;
+            state.most_writing = state.most_writing.max(state.writing);
+            CALL_TAKES + state.write_takes
+        };
+        tokio::time::sleep(takes).await;
+        let mut state = self.state();
+        state.writing -= 1;
+        if state.bucket_down {
+            return Err(down());
+        }
+        let before = state.stored.insert(key.to_owned(), bytes);
+        assert!(before.is_none(), "{key} was stored twice");
+        Ok(())
+    }
+
+    async fn ask<R: DeserializeOwned + Send>(&self, request: &GatewayRequest) -> Result<R, CallError> {
+        tokio::time::sleep(CALL_TAKES).await;
+        let mut state = self.state();
+        if state.gateway_down {
+            return Err(down());
+        }
+        Ok(match request {
+            GatewayRequest::Open(_) => {
+                state.publishes += 1;
+                reply(OpenReply::Opened(Opened {
+                    live: "shop".parse().unwrap(),
+                    broadcast: broadcast(),
+                    publish: PublishNo::new(state.publishes).unwrap(),
+                    availability_start: state.availability_start,
+                }))
+            }
+            GatewayRequest::Start(start) => {
+                let availability_start = *state.availability_start.get_or_insert(start.first_frame);
+                reply(StartReply::Started { availability_start, resume_at: state.resume_at })
+            }
+            GatewayRequest::Chunk(chunk) => {
+                assert!(state.stored.contains_key(&names::chunk(&chunk.broadcast, chunk.pos)));
+                state.told.push(chunk.pos);
+                reply(ChunkReply::Accepted { warnings: Vec::new() })
+            }
+            GatewayRequest::Close(close) => {
+                let at = self.began.elapsed();
+                state.closes.push((at, close.clone()));
+                reply(CloseReply::Closed)
+            }
+            GatewayRequest::End(_) | GatewayRequest::Handover(_) | GatewayRequest::Sweep => {
+                panic!("not an edge's: {request:?}")
+            }
+        })
+    }
+}
+
+/// An edge without its listeners.
+pub(super) struct Edge {
+    pub(super) world: Arc<World>,
+    pub(super) drain: CancellationToken,
+    connections: TaskTracker,
+    tasks: TaskTracker,
+    shared: Arc<Shared<World>>,
+}
+
+impl Edge {
+    pub(super) fn new() -> Self {
+        let began = Instant::now();
+        let clock = Clock::on(Arc::new(Virtual(began)));
+        let world = Arc::new(World { clock, began, state: Mutex::default() });
+        let (drain, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let shared = Shared {
+            backend: Arc::clone(&world),
+            budget: Budget::new(PROCESS_BYTES_MAX),
+            on_air: Arc::default(),
+            session: rtmp::Config {
+                public_url: "rtmps://localhost/live".to_owned(),
+                limits: Limits::default(),
+            },
+            drain: drain.clone(),
+            tasks: tasks.clone(),
+        };
+        Self { world, drain, connections: TaskTracker::new(), tasks, shared: Arc::new(shared) }
+    }
+
+    /// A connection: the client's end.
+    pub(super) fn accept(&self) -> DuplexStream {
+        let (client, server) = tokio::io::duplex(SOCKET_BYTES);
+        let peer = "192.0.2.1:50000".parse().unwrap();
+        let connection = Connection::new(server, peer, Arc::clone(&self.shared));
+        self.connections.spawn(connection.run());
+        client
+    }
+
+    /// Waits until every connection has ended and every publish is finished.
+    pub(super) async fn finished(&self) {
+        for tracker in [&self.connections, &self.tasks] {
+            tracker.close();
+            tracker.wait().await;
+        }
+    }
+}
