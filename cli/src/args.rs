@@ -58,7 +58,7 @@ Reads the ledger, the bucket and the manifests, and checks that
     hole or overlap,
   - what was shown live (rows, and fills of holes) never overlaps and has no seams,
   - every segment and initialization segment is there with the recorded size and SHA-256; those
-    of fills are there,
+    of fills are there if anybody is told of them,
   - a dynamic manifest names the live timeline, a static one the replay (for a moment after the
     end the stable address may still show the live timeline): all of it, in order, and no more,
   - epochs never fall.

@@ -174,8 +174,8 @@ pub(crate) enum Must {
     Match,
     /// The same, if it is there: it may have expired.
     MatchIfThere,
-    /// There. An encoder that takes over may have made it again, in other bytes that show the same.
-    Exist,
+    /// There, if a manifest names it. An encoder that takes over may have made it again, in other bytes that show the same.
+    ThereIfNamed,
 }
 
 impl Evidence {
@@ -185,6 +185,18 @@ impl Evidence {
         let mut pieces: Vec<_> = rows.chain(self.fills.iter().map(Piece::Fill)).collect();
         pieces.sort_by_key(|piece| piece.start());
         pieces
+    }
+
+    /// What the live timeline can show: without fills that took their place and were never stored, because their encoder died and nobody
+    /// could make them again. Those stay holes.
+    pub(crate) fn shown(&self) -> Vec<Piece<'_>> {
+        self.timeline().into_iter().filter(|piece| !self.is_empty_fill(*piece)).collect()
+    }
+
+    /// Whether a fill took its place and was not stored.
+    pub(crate) fn is_empty_fill(&self, piece: Piece<'_>) -> bool {
+        let is_there = |segment: &Segment| self.objects.contains_key(&self.key(piece, segment));
+        matches!(piece, Piece::Fill(_)) && !piece.segments().iter().all(is_there)
     }
 
     /// The replay: all rows in the order of their positions.
@@ -221,7 +233,7 @@ impl Evidence {
             out.push(Expected { key, object: row.source.clone(), must: Must::MatchIfThere });
         }
         for piece in self.pieces() {
-            let must = if matches!(piece, Piece::Fill(_)) { Must::Exist } else { Must::Match };
+            let must = if matches!(piece, Piece::Fill(_)) { Must::ThereIfNamed } else { Must::Match };
             out.extend(piece.segments().iter().map(|segment| Expected {
                 key: self.key(piece, segment),
                 object: segment.object.clone(),

@@ -13,7 +13,7 @@ use super::{
 /// Judges every manifest.
 pub(super) fn check(evidence: &Evidence, report: &mut Report) {
     let orders =
-        Orders { timeline: order(evidence, evidence.timeline()), replay: order(evidence, evidence.replay()) };
+        Orders { timeline: order(evidence, evidence.shown()), replay: order(evidence, evidence.replay()) };
     for manifest in &evidence.manifests {
         check_manifest(evidence, &orders, manifest, report);
     }
