@@ -14,7 +14,13 @@ use crate::manager::Manager;
 pub const EVERY: Duration = Duration::from_secs(2);
 
 /// Writes heartbeats until `stop`, then takes the row away.
-pub async fn run(table: Table, mut me: Encoder, manager: Arc<Manager>, clock: Clock, stop: CancellationToken) {
+pub async fn run(
+    table: Table,
+    mut me: Encoder,
+    manager: Arc<Manager>,
+    clock: Clock,
+    stop: CancellationToken,
+) {
     let mut draining = manager.draining();
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

@@ -73,8 +73,13 @@ async fn run(config: Config) -> Result<()> {
         transcoder: Arc::new(Ffmpeg::new(capacity, threads, CHUNKS_AT_ONCE)),
     };
     let gateway = Gateway::new(&sdk, &config.gateway);
-    let manager =
-        Manager::new(Deps { table: table.clone(), gateway, clock: clock.clone(), workshop, me: config.id.clone() });
+    let manager = Manager::new(Deps {
+        table: table.clone(),
+        gateway,
+        clock: clock.clone(),
+        workshop,
+        me: config.id.clone(),
+    });
     tokio::spawn(Arc::clone(&manager).watch_health());
 
     let listener = tokio::net::TcpListener::bind(config.http).await.with_context(|| {

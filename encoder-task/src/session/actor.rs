@@ -7,7 +7,7 @@ use media::{
     id::{ChunkPos, ChunkSeq, PublishNo},
     ledger::AUDIO_RUNG,
     names,
-    time::{Ticks, media_origin},
+    time::media_origin,
     verdict::{Code, Verdict},
     wire::{EncoderEvent, EncoderReply},
 };
@@ -22,7 +22,7 @@ use super::{
     commit::{self, Committed, commit},
     core::{Core, Effect, Input, Piece, Seen},
     decide::{Ownership, bounds, ownership},
-    fill::{Filled, Filler},
+    fill::{Filled, Filler, Follows},
     finish::{FinishError, chain, finish, write_indexes},
     job::{JobError, Product},
     publisher::{PublishError, Publisher, View},
@@ -256,9 +256,9 @@ impl Session {
                 // One fill at a time: the core asks for the next when this one is done.
                 let mut filler = self.filler.take()?;
                 let (meta, binding, view) = (self.meta.clone(), self.binding.clone(), self.view.clone());
-                let sound_until = self.sound_after(piece);
+                let follows = self.after(piece);
                 async move {
-                    let filled = filler.fill(&deps, &meta, &binding, &view, piece, sound_until).await;
+                    let filled = filler.fill(&deps, &meta, &binding, &view, piece, follows).await;
                     Outcome::Filled(filler, piece, filled)
                 }
                 .boxed()
@@ -275,12 +275,19 @@ impl Session {
         })
     }
 
-    /// Where the sound of the chunk begins that is to follow a piece, in samples, if it is here.
-    fn sound_after(&self, piece: Piece) -> Option<Ticks> {
-        let next = self.products.values().find(|product| product.place.start == piece.place.end)?;
-        let sound = next.segments.iter().find(|segment| segment.rung == AUDIO_RUNG)?;
-        let init = next.inits.iter().find(|init| init.rung == AUDIO_RUNG)?;
-        Some(i64::try_from(sound.time).ok()? - media_origin(init.timescale))
+    /// What is to follow a piece.
+    fn after(&self, piece: Piece) -> Follows {
+        let next = self.products.values().find(|product| product.place.start == piece.place.end);
+        let sound = next.and_then(|next| {
+            let sound = next.segments.iter().find(|segment| segment.rung == AUDIO_RUNG)?;
+            let init = next.inits.iter().find(|init| init.rung == AUDIO_RUNG)?;
+            Some(i64::try_from(sound.time).ok()? - media_origin(init.timescale))
+        });
+        match sound {
+            Some(from) => Follows::Sound(from),
+            None if self.binding.floor.is_some_and(|floor| floor.at == piece.place.end) => Follows::Publish,
+            None => Follows::Unknown,
+        }
     }
 
     /// Sees to it that the last fill of the ledger is stored.

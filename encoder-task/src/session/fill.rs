@@ -10,7 +10,7 @@ use media::{
     id::ChunkPos,
     ledger::{AUDIO_RUNG, Fill, Init, Naming, Segment, Shown, Track},
     names,
-    time::{MEDIA_ORIGIN_SECONDS, Ticks, VIDEO_TIMESCALE, rescale},
+    time::{Ticks, VIDEO_TIMESCALE, media_origin, rescale},
 };
 use service::table::{Binding, Broadcast, TableError};
 
@@ -23,6 +23,20 @@ use super::{
     transcoder::Still,
 };
 use crate::{cmaf::Packaged, fill::Span};
+
+/// What comes after a piece, as far as its silence is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Follows {
+    /// Another piece, or nobody knows: silence to the end.
+    Unknown,
+    /// A publish that has begun. Its sound begins with the frame that is heard when its first picture is seen, so less than a frame earlier.
+    Publish,
+    /// Sound from here on, in samples.
+    Sound(Ticks),
+}
+
+/// Samples of a frame of AAC-LC (ISO 14496-3).
+const FRAME_SAMPLES: Ticks = 1024;
 
 /// What came of a fill.
 pub(super) enum Filled {
@@ -57,7 +71,7 @@ enum FillFailure {
 }
 
 impl Filler {
-    /// Fills a piece. `sound_until`: where the sound of what follows begins, in samples, if that is known.
+    /// Fills a piece.
     pub(super) async fn fill(
         &mut self,
         deps: &Deps,
@@ -65,9 +79,9 @@ impl Filler {
         binding: &Binding,
         view: &View,
         piece: Piece,
-        sound_until: Option<Ticks>,
+        follows: Follows,
     ) -> Filled {
-        match self.try_fill(deps, meta, binding, view, piece, sound_until).await {
+        match self.try_fill(deps, meta, binding, view, piece, follows).await {
             Ok(filled) => filled,
             Err(FillFailure::Table(error)) => Filled::Failed(error.to_string()),
             Err(FillFailure::Job(JobError::Bucket(error))) => Filled::Failed(error.to_string()),
@@ -85,11 +99,11 @@ impl Filler {
         binding: &Binding,
         view: &View,
         piece: Piece,
-        sound_until: Option<Ticks>,
+        follows: Follows,
     ) -> Result<Filled, FillFailure> {
         let (health, id) = (&deps.workshop.health, &meta.broadcast);
         let Place { start, end } = piece.place;
-        let (shown, packaged) = self.make(deps, meta, view, piece, sound_until).await?;
+        let (shown, packaged) = self.make(deps, meta, view, piece, follows).await?;
         let naming = free_names(deps, meta, &packaged).await?;
         let segment =
             |one: &Packaged| Segment { object: describe(&one.segment_bytes), ..one.segment.clone() };
@@ -148,8 +162,24 @@ impl Filler {
         let piece =
             Piece { place: Place { start: fill.start, end: fill.end }, slate: fill.shown == Shown::Slate };
         let remade = async {
-            let (_, packaged) = self.make(deps, meta, view, piece, None).await?;
-            // As many frames of sound as its row says, for the row stays as it is.
+            // As much silence as its row says, for the row stays as it is.
+            let silence = fill.segments.iter().find(|segment| segment.rung == AUDIO_RUNG);
+            let rate = silence.and_then(|silence| {
+                let ledger = view.lock();
+                ledger
+                    .inits
+                    .iter()
+                    .find(|init| init.rung == AUDIO_RUNG && init.config == silence.config)
+                    .map(|init| init.timescale)
+            });
+            let follows = match (silence, rate) {
+                (Some(silence), Some(rate)) => {
+                    let end = silence.time.saturating_add(silence.duration);
+                    Follows::Sound(i64::try_from(end).unwrap_or(i64::MAX) - media_origin(rate))
+                }
+                _ => Follows::Sound(i64::MIN),
+            };
+            let (_, packaged) = self.make(deps, meta, view, piece, follows).await?;
             let wanted = |one: &Packaged| {
                 let same = |s: &&Segment| s.rung == one.segment.rung && s.time == one.segment.time;
                 fill.segments.iter().any(|s| same(&s) && s.duration == one.segment.duration)
@@ -175,7 +205,7 @@ impl Filler {
         meta: &Broadcast,
         view: &View,
         piece: Piece,
-        sound_until: Option<Ticks>,
+        follows: Follows,
     ) -> Result<(Shown, Vec<Packaged>), FillFailure> {
         let slate = if piece.slate { slate(deps, meta).await? } else { None };
         let (last, sound) = {
@@ -210,7 +240,11 @@ impl Filler {
             }
         };
         let (audio_start, audio_end) = match sound {
-            Some((start, end)) => (Some(start), sound_until.unwrap_or(end)),
+            Some((start, end)) => match follows {
+                Follows::Unknown => (Some(start), end),
+                Follows::Publish => (Some(start), end - FRAME_SAMPLES),
+                Follows::Sound(from) => (Some(start), from),
+            },
             None => (None, 0),
         };
         let span = Span {
@@ -275,8 +309,7 @@ fn sound(ledger: &service::table::Ledger, place: Place) -> Option<(Ticks, Ticks)
     let last = fill.filter(|fill| fill.time > row.time).unwrap_or(row);
     let init = ledger.inits.iter().find(|init| init.rung == AUDIO_RUNG && init.config == last.config)?;
     let Track::Audio { sample_rate, .. } = init.track else { return None };
-    let origin = i64::from(MEDIA_ORIGIN_SECONDS) * i64::from(sample_rate);
-    let ended = i64::try_from(last.time.saturating_add(last.duration)).ok()? - origin;
+    let ended = i64::try_from(last.time.saturating_add(last.duration)).ok()? - media_origin(sample_rate);
     let ticks = |t| rescale(t, VIDEO_TIMESCALE, sample_rate);
     // A jump that was not filled is none for the silence either; less than a frame of sound is.
     let start =
