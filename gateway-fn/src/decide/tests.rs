@@ -1,20 +1,22 @@
 //! Every state against every event. The expectations are written out, not computed the way the decisions are.
 
 use media::{
-    id::{BroadcastId, PublishNo},
+    id::{BroadcastId, Epoch, PublishNo},
     ladder::Profile,
-    time::WallTime,
+    time::{Ticks, WallTime},
     verdict::{Code, Verdict},
-    wire::{Close, CloseReason, EncoderReply, Open},
+    wire::{Close, CloseReason, EncoderReply, Open, Start},
 };
-use service::table::{Broadcast, Closed, Live, State};
+use service::table::{Binding, Broadcast, Closed, Floor, Live, State};
 
 use super::{
-    ChunkDecision, CloseDecision, EndDecision, Heard, OpenDecision, Reaction, RebindReason, StartDecision,
+    ChunkDecision, CloseDecision, EndDecision, FloorDecision, HandoverDecision, Heard, OpenDecision,
+    Reaction, RebindReason, StartDecision, SweepDecision,
     end::end,
     open::{Current, SILENCE_SLACK_MICROS, open},
-    publish::{chunk, close, start},
-    tell::{judge, react},
+    publish::{chunk, close, floor, start},
+    sweep::{handover, sweep},
+    tell::{is_failure, judge, react},
 };
 
 const NOW: WallTime = WallTime(1_700_000_000_000_000);
@@ -226,6 +228,69 @@ fn start_and_chunk_against_every_state_and_publish() {
     assert!(matches!(chunk(None, no(1)), ChunkDecision::Stop(v) if v.code == Code::Ended));
 }
 
+/// Bound under epoch 4, the live timeline shown to `live_end`, the floor (if any) set by a publish.
+fn binding(live_end: Option<Ticks>, floor: Option<(u32, Ticks)>) -> Binding {
+    Binding {
+        encoder: "one".parse().unwrap(),
+        epoch: Epoch(4),
+        cursor: None,
+        live_end,
+        floor: floor.map(|(publish, at)| Floor { publish: no(publish), at }),
+    }
+}
+
+#[test]
+fn floors_against_every_binding_and_publish() {
+    let starting = |publish, first_frame| Start {
+        broadcast: id(),
+        publish: no(publish),
+        first_frame: WallTime(first_frame),
+    };
+    // One second after the availability start, by the edge's clock; a second before it.
+    let (later, earlier, began) = (2_000_000, 0, WallTime(1_000_000));
+    for publish in [1, 2, 9] {
+        let request = starting(publish, later);
+        assert!(matches!(floor(None, &request, began), FloorDecision::Stop(v) if v.code == Code::Ended));
+    }
+    for live_end in [None, Some(-7), Some(0), Some(70_000), Some(500_000)] {
+        for before in [None, Some((1, 40_000)), Some((2, 600_000))] {
+            let seen = binding(live_end, before);
+            for (first_frame, arrived) in [(later, 90_000), (earlier, -90_000)] {
+                let decide = |publish| floor(Some(&seen), &starting(publish, first_frame), began);
+                let fix = |publish, at| FloorDecision::Fix {
+                    seen: &seen,
+                    floor: Floor { publish: no(publish), at },
+                };
+                let at = match live_end {
+                    Some(500_000) => 500_000,
+                    Some(70_000) => arrived.max(70_000),
+                    _ => arrived.max(0),
+                };
+                // The third is later than any that has a floor.
+                assert_eq!(decide(3), fix(3, at));
+                match before {
+                    None => {
+                        assert_eq!(decide(2), fix(2, at));
+                        let first = if live_end.is_none() { FloorDecision::Begins(None) } else { fix(1, at) };
+                        assert_eq!(decide(1), first);
+                    }
+                    Some((1, set)) => {
+                        assert_eq!(decide(2), fix(2, at));
+                        assert_eq!(decide(1), FloorDecision::Begins(Some(set)));
+                    }
+                    Some((_, set)) => {
+                        assert_eq!(decide(2), FloorDecision::Begins(Some(set)));
+                        assert!(matches!(decide(1), FloorDecision::Stop(v) if v.code == Code::Superseded));
+                    }
+                }
+            }
+        }
+    }
+    let far = binding(None, None);
+    let decision = floor(Some(&far), &starting(2, i64::MAX), WallTime(i64::MIN));
+    assert!(matches!(decision, FloorDecision::Fix { floor, .. } if floor.at > 0), "{decision:?}");
+}
+
 #[test]
 fn close_against_every_state_publish_and_earlier_close() {
     let request = |publish, chunks, reason| Close {
@@ -267,6 +332,40 @@ fn end_against_every_state() {
     assert_eq!(end(Some(&live()), Some(&broadcast(State::Live))), EndDecision::BeginAndTell(id()));
     assert_eq!(end(Some(&live()), Some(&broadcast(State::Ending))), EndDecision::Tell(id()));
     assert_eq!(end(Some(&live()), Some(&broadcast(State::Ended))), EndDecision::NotOnAir);
+}
+
+#[test]
+fn handovers_and_sweeps_against_every_state() {
+    let bound = binding(None, None);
+    for state in STATES {
+        for epoch in [3, 4, 5] {
+            let expected = match (state, epoch) {
+                (State::Ended, _) => HandoverDecision::Over,
+                (State::Live | State::Ending, 4) => HandoverDecision::Rebind,
+                (State::Live | State::Ending, _) => HandoverDecision::Moved,
+            };
+            assert_eq!(handover(Some(&broadcast(state)), Some(&bound), Epoch(epoch)), expected);
+            assert_eq!(handover(Some(&broadcast(state)), None, Epoch(epoch)), HandoverDecision::Over);
+            assert_eq!(handover(None, Some(&bound), Epoch(epoch)), HandoverDecision::Over);
+        }
+    }
+    assert_eq!(sweep(None), SweepDecision::Forget);
+    assert_eq!(sweep(Some(&broadcast(State::Live))), SweepDecision::Check);
+    assert_eq!(sweep(Some(&broadcast(State::Ending))), SweepDecision::Check);
+    assert_eq!(sweep(Some(&broadcast(State::Ended))), SweepDecision::Forget);
+}
+
+#[test]
+fn reasons_to_move_a_broadcast() {
+    for (reason, name, failure) in [
+        (RebindReason::Unreachable, "unreachable", true),
+        (RebindReason::Draining, "draining", true),
+        (RebindReason::HandedOver, "handed-over", true),
+        (RebindReason::Gone, "gone", false),
+        (RebindReason::Stale, "stale", false),
+    ] {
+        assert_eq!((reason.as_str(), is_failure(reason)), (name, failure));
+    }
 }
 
 #[test]
