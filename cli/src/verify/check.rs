@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use media::{
     id::ChunkPos,
-    ledger::{Row, Segment},
+    ledger::{AUDIO_RUNG, Row, Segment},
     names,
     time::Ticks,
 };
@@ -21,6 +21,10 @@ const ENDING_MICROS: i64 = 5_000_000;
 /// A fill goes on where the live timeline ended, or leaves out what nobody watches any more; it never begins just after, in ticks (a
 /// quarter of a second).
 const JUMP_MIN: Ticks = 22_500;
+
+/// Samples of a fill's silence that the sound after it may cover: one frame. Frames of sound do not end where pictures do, and who fills a
+/// hole does not know yet where the frames of the publisher that returns begin.
+const SOUND_SEAM: u64 = 1024;
 
 /// Judges.
 pub(crate) fn check(evidence: &Evidence) -> Report {
@@ -182,13 +186,15 @@ fn check_segments(evidence: &Evidence, report: &mut Report) {
 
 /// Within each rung, nothing overlaps on the live timeline, and what follows without a cut joins to the tick.
 fn check_joins(evidence: &Evidence, report: &mut Report) {
-    let mut ends: BTreeMap<&str, &Segment> = BTreeMap::new();
+    let mut ends: BTreeMap<&str, (&Segment, bool)> = BTreeMap::new();
     for piece in evidence.timeline() {
+        let is_fill = matches!(piece, Piece::Fill(_));
         for segment in piece.segments() {
-            let before = ends.insert(&segment.rung, segment);
-            if let Some(end) = before.and_then(|before| end_of(before, segment))
-                && segment.time < end
-            {
+            let before = ends.insert(&segment.rung, (segment, is_fill));
+            let Some((before, after_fill)) = before else { continue };
+            let Some(end) = end_of(before, segment) else { continue };
+            let covered = if after_fill && segment.rung == AUDIO_RUNG { SOUND_SEAM } else { 0 };
+            if segment.time.saturating_add(covered) < end {
                 let key = evidence.key(piece, segment);
                 report.fault(key, format!("it overlaps the one before, which ends at {end}"));
             }

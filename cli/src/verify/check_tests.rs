@@ -440,6 +440,19 @@ fn rows_and_fills_tile_the_live_timeline() {
 }
 
 #[test]
+fn sound_may_cover_a_frame_of_silence_and_no_more() {
+    let moved = |row: usize, rung: usize, by: u64| {
+        let mut e = with_hole(Some(ENDED));
+        let segment = &mut e.rows[row].segments[rung];
+        (segment.time, segment.duration) = (segment.time - by, segment.duration + by);
+        faults(&e).iter().any(|fault| fault.contains("overlaps"))
+    };
+    assert!(!moved(3, 1, 1024));
+    assert!(moved(3, 1, 1025) && moved(3, 0, 1), "more, or pictures");
+    assert!(moved(4, 1, 1), "no silence there");
+}
+
+#[test]
 fn what_a_fill_lists_is_there_in_whatever_bytes() {
     let key = names::segment(&live(), &id(), "360p", 4 * 180_000 + 90_000, Naming::Fill);
     let mut e = with_hole(Some(ENDED));
