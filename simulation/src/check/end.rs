@@ -1,0 +1,130 @@
+//! What must be true when all faults are over and everything has had its time.
+
+use media::{
+    id::{BroadcastId, LiveId},
+    names,
+};
+use service::table::store::Key;
+
+use super::{
+    Checks, Found, Invariant, Show, mpd,
+    table::{num, text},
+};
+use crate::model::{bucket::Objects, table::Rows};
+
+impl Checks {
+    /// Whether every broadcast has ended and nothing is bound.
+    pub(crate) fn quiet(&self, rows: &Rows) -> bool {
+        rows.of("ONAIR", "").next().is_none() && self.bindings.is_empty()
+    }
+
+    /// Looks at everything once more.
+    pub(crate) fn ended(&self, rows: &Rows, objects: &Objects, alive: &[String]) -> Found {
+        let mut found = Found::new();
+        for (id, show) in &self.shows {
+            show.ended(id, rows, objects, &mut found);
+        }
+        for (key, _) in rows.of("ONAIR", "") {
+            found.push((Invariant::NothingLeft, format!("{} is on air", key.sk)));
+        }
+        for (broadcast, encoder) in &self.bindings {
+            found.push((Invariant::NothingLeft, format!("{broadcast} is bound to {encoder}")));
+        }
+        for encoder in alive {
+            let row = rows.get(&Key::new("ENCODERS", encoder.as_str()));
+            let bound = num(row, "bound").unwrap_or(0);
+            if bound != 0 {
+                found.push((Invariant::NothingLeft, format!("{encoder} counts {bound} bindings")));
+            }
+        }
+        let mut lives: Vec<&LiveId> = self.shows.values().filter_map(|show| show.live.as_ref()).collect();
+        lives.sort();
+        lives.dedup();
+        for live in lives {
+            self.live(live, rows, objects, &mut found);
+        }
+        found
+    }
+
+    /// The live's current broadcast is its last one, and the stable manifest is that of the last one with something to show.
+    fn live(&self, live: &LiveId, rows: &Rows, objects: &Objects, found: &mut Found) {
+        let mut shows: Vec<_> = self.shows.iter().filter(|(_, show)| show.live.as_ref() == Some(live)).collect();
+        shows.sort_by_key(|(_, show)| show.number);
+        let meta = rows.get(&Key::new(format!("LIVE#{live}"), "META"));
+        let last = shows.last().map(|(id, _)| id.as_str());
+        if text(meta, "current") != last {
+            found.push((Invariant::OneBroadcast, format!("{live}: current is {:?}, the last {last:?}", text(meta, "current"))));
+        }
+        let shown = shows.iter().rev().find(|(_, show)| show.has_pictures());
+        let manifest = objects.get(&names::live_manifest(live));
+        match (shown, manifest) {
+            (None, None) => {}
+            (Some((id, _)), Some(manifest)) if manifest.broadcast() == Some(id.as_str()) => {
+                let read = std::str::from_utf8(&manifest.bytes).ok().and_then(|text| mpd::read(text).ok());
+                if read.is_none_or(|read| !read.is_static) {
+                    found.push((Invariant::ReplayIsWhole, format!("the manifest of {live} is not static")));
+                }
+            }
+            (shown, manifest) => {
+                let what = format!(
+                    "the manifest of {live} shows {:?}, the last broadcast is {:?}",
+                    manifest.and_then(|manifest| manifest.broadcast()),
+                    shown.map(|(id, _)| id)
+                );
+                found.push((Invariant::ManifestGoesForward, what));
+            }
+        }
+    }
+}
+
+impl Show {
+    fn has_pictures(&self) -> bool {
+        self.rows.iter().any(|row| !row.segments.is_empty())
+    }
+
+    fn ended(&self, id: &BroadcastId, rows: &Rows, objects: &Objects, found: &mut Found) {
+        let meta = rows.get(&Key::new(format!("BCAST#{id}"), "META"));
+        if text(meta, "state") != Some("ended") {
+            return found.push((Invariant::EverythingEnds, format!("{id} is {:?}", text(meta, "state"))));
+        }
+        let Some(live) = &self.live else { return };
+        let entry = rows.get(&Key::new(format!("LIVE#{live}"), format!("BCAST#{id}")));
+        if text(entry, "state") != Some("ended") {
+            found.push((Invariant::EverythingEnds, format!("{id} is listed as {:?}", text(entry, "state"))));
+        }
+        for (pos, at) in &self.chunks {
+            // What was stored when the broadcast took nothing any more may have come too late for the last look.
+            let too_late = self.ending.is_some_and(|ending| *at >= ending);
+            if !too_late && !self.committed.contains(pos) {
+                let what = format!("{id} {}/{}, stored at {at:?}, ending at {:?}", pos.publish.get(), pos.seq.0, self.ending);
+                found.push((Invariant::NothingLost, what));
+            }
+        }
+        self.replay(id, live, objects, found);
+    }
+
+    fn replay(&self, id: &BroadcastId, live: &LiveId, objects: &Objects, found: &mut Found) {
+        let key = names::vod_manifest(live, id);
+        let manifest = objects.get(&key).and_then(|object| std::str::from_utf8(&object.bytes).ok());
+        let mut rows: Vec<_> = self.rows.iter().collect();
+        rows.sort_by_key(|row| (row.start, row.pos));
+        let expected: Vec<String> = rows
+            .iter()
+            .flat_map(|row| {
+                let path = |rung: &str, time| format!("{rung}/{time}{}.m4s", names::suffix(row.naming));
+                row.segments.iter().map(move |segment| path(&segment.rung, segment.time))
+            })
+            .collect();
+        let Some(read) = manifest.and_then(|text| mpd::read(text).ok()) else {
+            if !expected.is_empty() {
+                found.push((Invariant::ReplayIsWhole, format!("{id} has {} segments and no manifest", expected.len())));
+            }
+            return;
+        };
+        let named: Vec<_> = read.named.iter().map(|named| named.path.clone()).collect();
+        if !read.is_static || named != expected {
+            let what = format!("{id}, static: {}; named {named:?}, committed {expected:?}", read.is_static);
+            found.push((Invariant::ReplayIsWhole, what));
+        }
+    }
+}
