@@ -13,6 +13,9 @@ use crate::manager::Manager;
 /// Time between heartbeats. The gateway counts an encoder out after about three.
 pub const EVERY: Duration = Duration::from_secs(2);
 
+/// A heartbeat that takes longer is given up for the next, which says what is so then.
+const WITHIN: Duration = Duration::from_secs(4);
+
 /// Writes heartbeats until `stop`, then takes the row away.
 pub async fn run(
     table: Table,
@@ -31,10 +34,14 @@ pub async fn run(
             _ = ticks.tick() => {}
             _ = draining.changed() => {}
         }
-        me.draining = *draining.borrow_and_update();
+        let leaving = *draining.borrow_and_update();
+        // Nobody should be placed where the storage is out of reach.
+        me.draining = leaving || manager.is_ailing();
         me.seen = clock.now();
-        if let Err(error) = table.heartbeat(&me).await {
-            tracing::warn!(%error, "heartbeat could not be written");
+        match tokio::time::timeout(WITHIN, table.heartbeat(&me)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "heartbeat could not be written"),
+            Err(_) => tracing::warn!("heartbeat could not be written in time"),
         }
     }
     if let Err(error) = table.forget_encoder(&me.id).await {

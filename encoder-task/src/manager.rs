@@ -30,6 +30,8 @@ const REVIVALS: u32 = 5;
 const HANDOVER_WITHIN: Duration = Duration::from_secs(8);
 /// Times the gateway is asked; the next notice or the sweep moves the broadcast as well, only later.
 const HANDOVER_TRIES: u32 = 3;
+/// Wait before the gateway is asked again for broadcasts that nobody could take: each asking moves them about in vain.
+const HANDOVER_AGAIN: Duration = Duration::from_secs(5);
 /// How often it is looked whether this encoder ails: far shorter than it takes to be sure of it.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -59,7 +61,7 @@ impl Manager {
 
     /// Answers a notice of the gateway.
     pub async fn notice(self: &Arc<Self>, request: EncoderRequest) -> EncoderReply {
-        if *self.draining.borrow() || self.deps.workshop.health.is_ailing() {
+        if *self.draining.borrow() || self.is_ailing() {
             return EncoderReply::Draining;
         }
         let (inbox, loading) = match self.session(&request).await {
@@ -143,7 +145,7 @@ impl Manager {
             match end {
                 End::Over => return tracing::info!(%broadcast, epoch = epoch.0, "broadcast over"),
                 End::Drained => {
-                    self.hand_over(&live, broadcast, epoch, "draining").await;
+                    self.hand_over(&live, broadcast, epoch, "draining", HANDOVER_TRIES).await;
                     return;
                 }
                 End::Fenced => return tracing::info!(%broadcast, epoch = epoch.0, "broadcast given up"),
@@ -174,10 +176,11 @@ impl Manager {
         broadcast: &BroadcastId,
         epoch: Epoch,
         why: &'static str,
+        tries: u32,
     ) -> bool {
         let request =
             GatewayRequest::Handover(Handover { live: live.clone(), broadcast: broadcast.clone(), epoch });
-        for attempt in 1..=HANDOVER_TRIES {
+        for attempt in 1..=tries {
             let asked = self.deps.gateway.ask::<HandoverReply>(&request);
             let failed = match tokio::time::timeout(HANDOVER_WITHIN, asked).await {
                 Ok(Ok(HandoverReply::Moved | HandoverReply::Over)) => {
@@ -198,21 +201,28 @@ impl Manager {
     pub async fn watch_health(self: Arc<Self>) {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
-            if !self.deps.workshop.health.is_ailing() {
+            if !self.is_ailing() {
                 continue;
             }
             let held: Vec<_> = {
                 let sessions = self.sessions.lock().await;
                 sessions.iter().map(|(id, entry)| (entry.live.clone(), id.clone(), entry.epoch)).collect()
             };
+            let mut all = true;
             for (live, broadcast, epoch) in held {
-                // When nobody else can take it, it is best left where it is: the storage may come back.
-                if self.deps.workshop.health.is_ailing()
-                    && self.hand_over(&live, &broadcast, epoch, "storage out of reach").await
-                {
+                if !self.is_ailing() {
+                    break;
+                }
+                if self.hand_over(&live, &broadcast, epoch, "storage out of reach", 1).await {
                     // Its inbox closes: the session ends.
                     self.forget(&broadcast, epoch).await;
+                } else {
+                    all = false;
                 }
+            }
+            if !all {
+                // Nobody else can take them, so they are best left here for a while: the storage may come back for all.
+                tokio::time::sleep(HANDOVER_AGAIN).await;
             }
         }
     }
@@ -232,6 +242,12 @@ impl Manager {
     pub async fn emptied(&self) {
         // The sender lives as long as `self`.
         let _ = self.count.subscribe().wait_for(|count| *count == 0).await;
+    }
+
+    /// Whether the storage is out of reach from here.
+    #[must_use]
+    pub fn is_ailing(&self) -> bool {
+        self.deps.workshop.health.is_ailing()
     }
 
     /// How many broadcasts are served.
