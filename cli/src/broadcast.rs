@@ -167,7 +167,7 @@ fn summary(
         seconds: seconds(rows().map(|row| row.end - row.start).sum()),
         chunks: rows().count(),
         late: ledger.late.len(),
-        holes: ledger.rows.windows(2).filter(|pair| matches!(pair, [a, b] if b.start > a.end)).count(),
+        holes: holes_in(ledger),
         fills: ledger.fills.len(),
         fill_seconds: seconds(ledger.fills.iter().map(|fill| fill.end - fill.start).sum()),
         segments: segments().count(),
@@ -207,6 +207,14 @@ fn human(shown: &Shown, row: &Broadcast) -> String {
     rows.extend(shown.encoder.clone().map(|encoder| ("encoder", encoder)));
     rows.extend([("watch", shown.watch.clone()), ("manifest", shown.mpd.clone())]);
     output::list(&rows)
+}
+
+/// Places where the live timeline has no chunk, the one at its end included.
+fn holes_in(ledger: &Ledger) -> usize {
+    let between = ledger.rows.windows(2).filter(|pair| matches!(pair, [a, b] if b.start > a.end)).count();
+    let (last, fill) = (ledger.rows.last(), ledger.fills.last());
+    let at_end = last.zip(fill).is_some_and(|(last, fill)| fill.start >= last.end);
+    between + usize::from(at_end)
 }
 
 fn holes(shown: &Shown) -> String {
@@ -305,6 +313,9 @@ mod tests {
             ended: None,
             duration: 0,
         };
+        let away = ledger::Fill { start: 585_000, end: 600_000, ..ledger.fills[0].clone() };
+        let ended = Ledger { fills: vec![ledger.fills[0].clone(), away], ..ledger.clone() };
+        assert_eq!(holes_in(&ended), 2);
         let shown = summary(&crate::stack::tests::stack(), &broadcast, &entry, &ledger, None);
         assert_eq!((shown.chunks, shown.late, shown.holes, shown.fills), (4, 1, 1, 1));
         assert_eq!((shown.seconds, shown.fill_seconds), (8.0, 0.5));

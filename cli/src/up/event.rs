@@ -15,6 +15,9 @@ pub(crate) const PUBLISH_STARTED: &str = "publish-started";
 /// A show is over.
 pub(crate) const BROADCAST_ENDED: &str = "broadcast-ended";
 
+/// What comes every few seconds: the line before it already says what is going on.
+const NOT_FOR_PEOPLE: [&str; 1] = ["hole-filled"];
+
 /// What a log line has that says nothing of the event.
 const LOG_FIELDS: [&str; 8] = ["timestamp", "level", "target", "span", "spans", "message", "event", "time"];
 
@@ -77,6 +80,12 @@ impl Event {
     #[must_use]
     pub(crate) fn is_placeholder(&self) -> bool {
         self.fields.get("filler").and_then(Value::as_bool).unwrap_or(false)
+    }
+
+    /// Whether people look for it, too.
+    #[must_use]
+    pub(crate) fn is_for_people(&self) -> bool {
+        !NOT_FOR_PEOPLE.contains(&self.event.as_str())
     }
 
     /// One JSON line.

@@ -99,6 +99,9 @@ impl Hub {
         }
         let mut out = self.lock();
         self.note_placeholders(&mut out, &event);
+        if !self.json && !event.is_for_people() {
+            return;
+        }
         match &mut out.early {
             Some(early) if early.len() < EARLY_MAX => early.push(event),
             Some(_) => self.count_dropped(),
@@ -243,6 +246,20 @@ mod tests {
         assert!(hub.taken().borrow().is_empty());
         hub.event(about(event::BROADCAST_ENDED, "b2", false));
         assert_eq!(hub.taken().borrow().len(), 1);
+    }
+
+    #[test]
+    fn people_are_not_told_of_every_fill() {
+        for (json, told) in [(true, 2), (false, 1)] {
+            let out = Shared::default();
+            let hub = Hub::to(json, out.clone());
+            hub.ready("ready".to_owned());
+            hub.event(event("hole-filled", "a"));
+            hub.event(event("chunk-late", "a"));
+            hub.finish();
+            let text = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
+            assert_eq!(text.lines().count(), 1 + told, "{text}");
+        }
     }
 
     struct Stuck(mpsc::Receiver<()>);
