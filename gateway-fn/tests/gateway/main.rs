@@ -7,6 +7,8 @@ mod encoders;
 #[cfg(test)]
 mod function;
 #[cfg(test)]
+mod patience;
+#[cfg(test)]
 mod proxy;
 #[cfg(test)]
 mod publishes;
