@@ -7,7 +7,7 @@ use std::sync::Arc;
 use media::{
     id::KeyHash,
     verdict::{Code, Verdict},
-    wire::{CloseReason, OpenReply},
+    wire::{CloseReason, OpenReply, Opened},
 };
 use service::event;
 
@@ -15,7 +15,10 @@ use super::{
     Connection, Show, digits,
     publish::{Happened, Publish, close_unused, comes_back, draining, sentence, status_code},
 };
-use crate::{backend::Backend, rtmp::StatusLevel};
+use crate::{
+    backend::Backend,
+    rtmp::{self, StatusLevel},
+};
 
 impl<S, B: Backend> Connection<S, B> {
     pub(super) fn refuse(&mut self, verdict: &Verdict, hash: Option<&KeyHash>) {
@@ -57,6 +60,34 @@ impl<S, B: Backend> Connection<S, B> {
             self.session.notify_status(StatusLevel::Warning, "NetStream.Publish.Warning", &sentence(verdict));
         if told.is_err() {
             tracing::debug!("nobody to warn");
+        }
+    }
+
+    /// The session ends the connection for a fault, and has told the peer.
+    pub(super) fn failed(&mut self, error: &rtmp::Error) {
+        let (code, reason, at_byte) = (error.kind.reason().as_str(), error.kind.to_string(), error.offset);
+        let cause = std::error::Error::source(&error.kind).map(ToString::to_string);
+        match &self.show {
+            Show::OnAir(publish) => {
+                let Opened { live, broadcast, publish, .. } = publish.opened();
+                event!(
+                    "publish-stopped",
+                    live = %live,
+                    broadcast = %broadcast,
+                    publish = publish.get(),
+                    code,
+                    reason,
+                    cause,
+                    at_byte,
+                );
+            }
+            Show::Opening { .. } => {
+                event!("publish-refused", code, reason, cause, at_byte, peer = %self.peer)
+            }
+            // Nobody who publishes: the internet is full of them.
+            Show::Nothing => {
+                tracing::info!(code, reason, cause, at_byte, peer = %self.peer, "connection failed")
+            }
         }
     }
 

@@ -148,15 +148,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, B: Backend> Connection<S, B> {
             match step {
                 Step::Read(Ok(length)) if length > 0 => {
                     if let Err(error) = self.session.handle_input(self.start.elapsed(), &buffer[..length]) {
-                        let cause = std::error::Error::source(&error).map(ToString::to_string);
-                        tracing::warn!(error = %error, cause, "session failed");
+                        self.failed(&error);
                     }
                 }
                 Step::Read(_) => break,
                 Step::Deadline => {
                     if let Err(error) = self.session.handle_timeout(self.start.elapsed()) {
-                        let cause = std::error::Error::source(&error).map(ToString::to_string);
-                        tracing::info!(cause, "publisher was silent for too long");
+                        self.failed(&error);
                     }
                 }
                 Step::Decided(reply) => self.decided(reply),
@@ -218,7 +216,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, B: Backend> Connection<S, B> {
                 event!("publish-refused", code = Code::Unavailable.as_str(), peer = %self.peer);
                 self.end_show(CloseReason::Lost);
             }
-            Event::Refused { code } => event!("publish-refused", code, peer = %self.peer),
+            Event::Refused { reason } => event!("publish-refused", code = reason.as_str(), peer = %self.peer),
             Event::Ignored { message_type, reason } => {
                 tracing::debug!(message_type, reason, "message skipped");
             }

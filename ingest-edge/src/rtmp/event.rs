@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::command::PublishKind;
 use super::metadata::Metadata;
 use super::publish_name::{Parameters, StreamKey};
+use super::reason::Reason;
 
 /// What [`Session::poll_output`](super::Session::poll_output) hands out.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,8 +60,8 @@ pub enum Event {
     },
     /// The session refused something itself and is closing; the client was told why.
     Refused {
-        /// The status code that it was told.
-        code: &'static str,
+        /// Why.
+        reason: Reason,
     },
     /// A message that was skipped, for a debug log.
     Ignored {

@@ -53,6 +53,7 @@ mod limits;
 mod message;
 mod metadata;
 mod publish_name;
+mod reason;
 mod session;
 
 #[cfg(test)]
@@ -65,6 +66,7 @@ pub use event::{EndReason, Event, Output, PublishRequest};
 pub use limits::{CLOSE_LINGER, Limits};
 pub use metadata::Metadata;
 pub use publish_name::{Parameters, StreamKey};
+pub use reason::Reason;
 pub use session::{Config, Session};
 
 /// The one application: the path of the server URL.

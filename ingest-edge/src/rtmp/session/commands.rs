@@ -12,6 +12,7 @@ use super::super::event::{EndReason, Event, PublishRequest};
 use super::super::limits::{MAX_MESSAGE_STREAMS, OUTGOING_CHUNK_SIZE, WINDOW_BYTES};
 use super::super::message::Outgoing;
 use super::super::publish_name::{self, NameFault};
+use super::super::reason::Reason;
 use super::{Phase, Publish, Session};
 
 /// Code of an `_error` to a call that is unknown or cannot be had.
@@ -33,7 +34,7 @@ impl Session {
                 self.connect(transaction, app.as_deref(), client.unwrap_or_default());
             }
             (_, Command::Connect { .. }) => {
-                self.reject_connect(transaction, "This connection is connected already.");
+                self.reject_connect(transaction, Reason::Protocol, "This connection is connected already.");
             }
             (_, Command::Ignorable) => {}
             (Phase::Connecting, _) => return Err(ErrorKind::CommandBeforeConnect),
@@ -52,7 +53,7 @@ impl Session {
             (_, Command::CloseStream) => self.unpublish(Some(stream_id)),
             (_, Command::Play) => {
                 let description = "This server takes streams in and does not play them.";
-                self.refuse_on(stream_id, PLAY_FAILED, description);
+                self.refuse_on(stream_id, PLAY_FAILED, Reason::NotPlayed, description);
             }
             (_, Command::Unknown) => self.call_failed(stream_id, transaction, "There is no such call."),
         }
@@ -65,7 +66,7 @@ impl Session {
             let description = format!(
                 "Wrong server URL. Use {url} as the server and put the stream key in the stream key field."
             );
-            self.reject_connect(transaction, &description);
+            self.reject_connect(transaction, Reason::WrongUrl, &description);
             return;
         }
         self.phase = Phase::Connected;
@@ -90,12 +91,14 @@ impl Session {
 
     fn publish(&mut self, stream_id: u32, name: &str, kind: PublishKind) {
         if !matches!(self.publish, Publish::None) {
-            let description = "A stream is already being published on this connection.";
-            self.send(&command::on_status(stream_id, StatusLevel::Error, BAD_NAME, description));
+            let description =
+                Reason::AlreadyPublishing.tell("A stream is already being published on this connection.");
+            self.send(&command::on_status(stream_id, StatusLevel::Error, BAD_NAME, &description));
             return;
         }
         if !self.streams.contains(&stream_id) {
-            self.refuse_on(stream_id, BAD_NAME, "Publish on a stream that was not created.");
+            let description = "Publish on a stream that was not created.";
+            self.refuse_on(stream_id, BAD_NAME, Reason::Protocol, description);
             return;
         }
         let (key, parameters) = match publish_name::parse(name) {
@@ -108,7 +111,7 @@ impl Session {
                 let url = &self.config.public_url;
                 let description =
                     format!("{what} Use {url} as the server and put the stream key in the stream key field.");
-                self.refuse_on(stream_id, BAD_NAME, &description);
+                self.refuse_on(stream_id, BAD_NAME, Reason::UnknownKey, &description);
                 return;
             }
         };
@@ -158,18 +161,18 @@ impl Session {
         }
     }
 
-    fn reject_connect(&mut self, transaction: f64, description: &str) {
-        self.send(&command::error(0, transaction, CONNECT_REJECTED, description));
-        self.refused(CONNECT_REJECTED);
+    fn reject_connect(&mut self, transaction: f64, reason: Reason, sentence: &str) {
+        self.send(&command::error(0, transaction, CONNECT_REJECTED, &reason.tell(sentence)));
+        self.refused(reason);
     }
 
-    fn refuse_on(&mut self, stream_id: u32, code: &'static str, description: &str) {
-        self.send(&command::on_status(stream_id, StatusLevel::Error, code, description));
-        self.refused(code);
+    fn refuse_on(&mut self, stream_id: u32, code: &'static str, reason: Reason, sentence: &str) {
+        self.send(&command::on_status(stream_id, StatusLevel::Error, code, &reason.tell(sentence)));
+        self.refused(reason);
     }
 
-    fn refused(&mut self, code: &'static str) {
-        self.events.push_back(Event::Refused { code });
+    fn refused(&mut self, reason: Reason) {
+        self.events.push_back(Event::Refused { reason });
         self.close();
     }
 }

@@ -125,8 +125,8 @@ impl Session {
 
     fn end_undecided(&mut self) {
         if let Publish::Undecided { stream_id, .. } = self.publish {
-            let description = "The service did not answer in time. Please try again.";
-            let code = "NetStream.Publish.Rejected";
+            let description = "unavailable: The service did not answer in time. Please try again.";
+            let code = "NetConnection.Connect.Closed";
             self.send(&command::on_status(stream_id, StatusLevel::Error, code, description));
             self.events.push_back(Event::PublishEnded { reason: EndReason::Undecided });
             self.close();

@@ -26,9 +26,6 @@ use super::handshake::Handshake;
 use super::limits::{Limits, WINDOW_BYTES};
 use super::message::{self, Outgoing, type_id};
 
-/// Code of the status that goes with a fatal fault.
-const STREAM_FAILED: &str = "NetStream.Failed";
-
 /// What a session needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -209,8 +206,8 @@ impl Session {
     /// Ends the session for a fault; a publisher is told which, since most are limits it can heed.
     fn fail(&mut self, kind: &ErrorKind) {
         if let Publish::Undecided { stream_id, .. } | Publish::Live { stream_id } = self.publish {
-            let description = format!("The connection is being closed: {kind}.");
-            self.send(&command::on_status(stream_id, StatusLevel::Error, STREAM_FAILED, &description));
+            let (code, description) = kind.status(&self.config.limits);
+            self.send(&command::on_status(stream_id, StatusLevel::Error, code, &description));
         }
         self.close();
     }

@@ -69,7 +69,7 @@ fn an_undecided_publish_is_refused_in_the_end() {
     assert!(!peer.closed);
     peer.timeout_at(secs(30)).unwrap();
     assert!(peer.closed);
-    assert_eq!(peer.statuses().pop().unwrap().1, "NetStream.Publish.Rejected");
+    assert_eq!(peer.statuses().pop().unwrap().1, "NetConnection.Connect.Closed");
     assert_eq!(peer.events(), [Event::PublishEnded { reason: EndReason::Undecided }]);
 }
 
@@ -88,7 +88,9 @@ fn silence_is_pinged_and_then_ended() {
     assert_eq!(peer.timeout, secs(35));
     peer.timeout_at(secs(35)).unwrap();
     assert_eq!(late(&mut peer, secs(50)), Wait::Input);
-    assert_eq!(peer.statuses().pop().unwrap().1, "NetStream.Failed");
+    let (_, code, description) = peer.statuses().pop().unwrap();
+    assert_eq!(code, "NetConnection.Connect.Closed");
+    assert_eq!(description, "silent: Nothing arrived for 30 s. Check the network and publish again.");
 }
 
 #[test]

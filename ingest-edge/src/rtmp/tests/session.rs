@@ -8,6 +8,7 @@ use super::super::error::{ErrorKind, NotPending};
 use super::super::event::{EndReason, Event};
 use super::super::limits::Limits;
 use super::super::message::type_id;
+use super::super::reason::Reason;
 use super::aggregates::tag;
 use super::peer::{Peer, URL, text};
 use super::sender::message;
@@ -55,8 +56,9 @@ fn another_application_is_refused_with_the_right_url() {
         let statuses = peer.statuses();
         let (name, code, description) = &statuses[0];
         assert_eq!((name.as_str(), code.as_str()), ("_error", "NetConnection.Connect.Rejected"));
+        assert!(description.starts_with("wrong-url: "), "{description}");
         assert!(description.contains(URL) && !description.contains("s3cret"), "{description}");
-        assert_eq!(peer.events(), [Event::Refused { code: "NetConnection.Connect.Rejected" }]);
+        assert_eq!(peer.events(), [Event::Refused { reason: Reason::WrongUrl }]);
         assert!(peer.closed);
         peer.bytes(&[0xFF; 100]).unwrap();
         assert_eq!(peer.events(), [], "input after the end is ignored");
@@ -150,6 +152,7 @@ fn no_key_is_refused_with_a_sentence() {
         peer.publish(1, name).unwrap();
         let (_, code, description) = peer.statuses().pop().unwrap();
         assert_eq!(code, "NetStream.Publish.BadName");
+        assert!(description.starts_with("unknown-key: "), "{description}");
         assert!(description.contains(URL) && description.contains("stream key"), "{description}");
         assert!(peer.closed);
     }
@@ -333,7 +336,8 @@ fn aggregates_are_split() {
     assert_eq!(error.kind, ErrorKind::AggregateTruncated { position: 0, length: 15 });
     let (_, code, description) = peer.statuses().pop().unwrap();
     assert_eq!(code, "NetStream.Failed");
-    assert!(description.ends_with("aggregate message cut short at its byte 0 of 15."), "{description}");
+    let says = "protocol: The encoder does not keep to RTMP: aggregate message cut short at its byte 0 of 15. Update it.";
+    assert_eq!(description, says);
 }
 
 #[test]
