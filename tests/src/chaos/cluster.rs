@@ -32,6 +32,8 @@ use crate::{
 
 /// Everything registered and answering: seconds on an idle machine; encoders measure themselves first.
 const READY_WITHIN: Duration = Duration::from_secs(60);
+/// Log lines of each process that are shown when the start fails.
+const LAST_WORDS: usize = 20;
 /// What the gateway and the encoders sign with.
 const HOP_SECRET: &str = "chaos-chaos-chaos-chaos-chaos-chaos";
 /// The seed of all faults, unless [`SEED_VAR`] gives another.
@@ -196,19 +198,22 @@ impl Cluster {
         let name = format!("encoder-{number}");
         let s3 = self.proxy(&name, Before::S3, self.addresses()?.s3)?;
         let dynamodb = self.proxy(&name, Before::DynamoDb, self.addresses()?.dynamodb)?;
+        let lambda = self.proxy(&name, Before::Lambda, self.addresses()?.lambda)?;
         let (program, runtime) = (programs.path("encoder-task"), self.runtime.handle().clone());
         let fixed = own(vec![
             ("GOPCAST_BUCKET", NAME.to_owned()),
             ("GOPCAST_TABLE", NAME.to_owned()),
+            ("GOPCAST_GATEWAY_FUNCTION", FUNCTION.to_owned()),
             ("GOPCAST_HOP_SECRET", HOP_SECRET.to_owned()),
             ("AWS_ENDPOINT_URL_S3", s3.url()),
             ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb.url()),
+            ("AWS_ENDPOINT_URL_LAMBDA", lambda.url()),
         ]);
         self.proxies.push(Proxies {
             owner: name.clone(),
             s3: Some(s3),
             dynamodb: Some(dynamodb),
-            lambda: None,
+            lambda: Some(lambda),
         });
         let owner = name.clone();
         self.keeper.keep(&name, move |life| {
@@ -274,6 +279,14 @@ impl Cluster {
         poll::until("every encoder's heartbeat and every edge", READY_WITHIN, || {
             let failures = self.keeper.failures();
             anyhow::ensure!(failures.is_empty(), "starting: {failures:?}");
+            let again = self
+                .keeper
+                .logs()
+                .into_iter()
+                .find(|log| log.name != "gateway" && log.id.ends_with("-life-2"));
+            if let Some(log) = again {
+                anyhow::bail!("{} ended while starting:\n{}", log.name, self.last_words(LAST_WORDS));
+            }
             let registered = self.encoders()?.len() >= usize::try_from(setup.encoders)?;
             let edges = self.events("listening").iter().filter(|e| !e.text("rtmps").is_empty()).count();
             Ok((registered && edges >= usize::try_from(setup.edges)?).then_some(()))
@@ -414,7 +427,7 @@ impl Cluster {
             let lines = log.out.all();
             text.push_str(&format!("--- {} ({} lines)\n", log.id, lines.len()));
             text.push_str(&lines[lines.len().saturating_sub(lines_each)..].join("\n"));
-            text.push('\n');
+            text.push_str(&format!("\n{}\n", log.err.text()));
         }
         text.replace(&self.key, "(key)")
     }

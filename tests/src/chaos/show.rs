@@ -249,14 +249,6 @@ impl Over<'_> {
     /// # Errors
     /// Everything that does not hold.
     pub fn check(&self, report: &mut Report) -> Result<()> {
-        self.check_without(report, &[])
-    }
-
-    /// As [`Over::check`], of a show in which the chunks at these positions were rightly left out.
-    ///
-    /// # Errors
-    /// Everything that does not hold.
-    pub fn check_without(&self, report: &mut Report, left_out: &[(u32, u32)]) -> Result<()> {
         report.commits = self.commits()?;
         report.stored = self.stored.stamps.len();
         let mut faults: Vec<String> = self.seen.faults.iter().map(|fault| format!("live: {fault}")).collect();
@@ -265,8 +257,8 @@ impl Over<'_> {
                 faults.push(format!("{what}: {error:#}"));
             }
         };
-        note("pictures", self.pictures(report, left_out));
-        note("sound", self.sound(left_out));
+        note("pictures", self.pictures(report));
+        note("sound", self.sound());
         note("structure", check::structure(&self.replay));
         note("verify", self.verify());
         note("broadcasts", self.one_broadcast());
@@ -279,8 +271,8 @@ impl Over<'_> {
         anyhow::bail!("{} faults:\n  {}", faults.len() - 1, faults.join("\n  "))
     }
 
-    fn pictures(&self, report: &mut Report, left_out: &[(u32, u32)]) -> Result<()> {
-        let want = self.stored.stamps_without(left_out);
+    fn pictures(&self, report: &mut Report) -> Result<()> {
+        let want = &self.stored.stamps;
         anyhow::ensure!(!want.is_empty(), "nothing was stored");
         let rungs = self.replay.mpd.rungs();
         anyhow::ensure!(!rungs.is_empty(), "the replay has no rung of pictures");
@@ -305,9 +297,8 @@ impl Over<'_> {
         Ok(())
     }
 
-    fn sound(&self, left_out: &[(u32, u32)]) -> Result<()> {
-        let chunks = self.stored.chunks.iter().filter(|chunk| !left_out.contains(&chunk.pos));
-        let want: Vec<&String> = chunks.flat_map(|chunk| &chunk.sound).collect();
+    fn sound(&self) -> Result<()> {
+        let want: Vec<&String> = self.stored.chunks.iter().flat_map(|chunk| &chunk.sound).collect();
         let folder = tempfile::TempDir::new()?;
         let mut got = Vec::new();
         for period in &self.replay.mpd.periods {
@@ -349,11 +340,8 @@ impl Over<'_> {
         Ok(start.context("no availability start")? / 1000)
     }
 
-    /// When each chunk of the ledger was committed, in microseconds since the Unix epoch, by position.
-    ///
-    /// # Errors
-    /// When the table can't be read.
-    pub fn ledger(&self) -> Result<BTreeMap<(u32, u32), i64>> {
+    /// When each chunk of the live timeline was committed, in microseconds since the Unix epoch, by position.
+    fn ledger(&self) -> Result<BTreeMap<(u32, u32), i64>> {
         let mut committed = BTreeMap::new();
         for row in self.cluster.rows_of(&self.broadcast, "GOP#")? {
             let row: serde_json::Value = serde_json::from_str(&text(&row, "row")?)?;

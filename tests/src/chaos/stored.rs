@@ -89,20 +89,6 @@ impl Stored {
         let ticks: i64 = self.chunks.iter().map(|chunk| chunk.span.1 - chunk.span.0).sum();
         f64::from(u32::try_from(ticks / 90).unwrap_or(u32::MAX)) / 1000.0
     }
-
-    /// The stamps without those of the chunks at these positions.
-    #[must_use]
-    pub fn stamps_without(&self, left_out: &[(u32, u32)]) -> Vec<(u32, u32)> {
-        let mut at = 0;
-        let mut kept = Vec::new();
-        for chunk in &self.chunks {
-            if !left_out.contains(&chunk.pos) {
-                kept.extend_from_slice(&self.stamps[at..at + chunk.pictures]);
-            }
-            at += chunk.pictures;
-        }
-        kept
-    }
 }
 
 fn parse(bytes: &[u8]) -> Result<Chunk> {
