@@ -11,8 +11,8 @@ use axum::{
 };
 use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    process::Command,
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{ChildStdout, Command},
     sync::{Mutex, mpsc},
 };
 
@@ -40,6 +40,16 @@ async fn next(Axum(api): Axum<Api>) -> Response {
 async fn outcome(Axum(api): Axum<Api>, Path((_, kind)): Path<(String, String)>, body: String) -> StatusCode {
     api.outcomes.send((kind, serde_json::from_str(&body).unwrap())).await.unwrap();
     StatusCode::ACCEPTED
+}
+
+/// The next event of this name in the log.
+async fn event(log: &mut Lines<BufReader<ChildStdout>>, name: &str) -> Value {
+    loop {
+        let line: Value = serde_json::from_str(&log.next_line().await.unwrap().unwrap()).unwrap();
+        if line["event"] == name {
+            return line;
+        }
+    }
 }
 
 #[tokio::test]
@@ -93,23 +103,25 @@ async fn the_function_answers_events_and_reports_errors() {
     assert_eq!(encoder.heard().len(), 1);
 
     // The encoder dies on a warm connection; another takes over, and the log has the event.
-    let second = stack.encoder("two").await;
+    let mut second = stack.encoder("two").await;
     encoder.kill().await;
     events.send(chunk).await.unwrap();
     assert_eq!(of_function.recv().await.unwrap(), ("response".to_owned(), accepted));
     assert_eq!(second.heard().len(), 1);
-    let rebound = loop {
-        let line: Value = serde_json::from_str(&log.next_line().await.unwrap().unwrap()).unwrap();
-        if line["event"] == "rebound" {
-            break line;
-        }
-    };
+    let rebound = event(&mut log, "rebound").await;
     let expected = json!({
         "live": "demo", "broadcast": broadcast, "from": "one", "to": "two", "epoch": 2, "reason": "unreachable",
     });
     for (name, value) in expected.as_object().unwrap() {
         assert_eq!(rebound[name], *value, "{name} of {rebound}");
     }
+
+    let handover = json!({"event": "handover", "live": "demo", "broadcast": broadcast, "epoch": 1});
+    events.send(handover).await.unwrap();
+    assert_eq!(of_function.recv().await.unwrap(), ("response".to_owned(), json!({"outcome": "moved"})));
+    events.send(json!({"event": "sweep"})).await.unwrap();
+    let swept = json!({"found": 1, "served": 1, "over": 0, "left": 0});
+    assert_eq!(of_function.recv().await.unwrap(), ("response".to_owned(), swept));
 
     events.send(json!({"event": "fly"})).await.unwrap();
     let (kind, error) = of_function.recv().await.unwrap();
@@ -120,6 +132,16 @@ async fn the_function_answers_events_and_reports_errors() {
     events.send(json!({"event": "end", "live": "demo"})).await.unwrap();
     let (kind, ending) = of_function.recv().await.unwrap();
     assert_eq!((kind.as_str(), ending), ("response", json!({"outcome": "ending", "broadcast": broadcast})));
+
+    // Nobody is left: the sweep moves the broadcast to the first, whose heartbeat still is believed here, in vain.
+    second.kill().await;
+    events.send(json!({"event": "sweep"})).await.unwrap();
+    let swept = json!({"found": 1, "served": 0, "over": 0, "left": 1});
+    assert_eq!(of_function.recv().await.unwrap(), ("response".to_owned(), swept));
+    let swept = event(&mut log, "swept").await;
+    for (name, value) in [("found", 1), ("served", 0), ("rebound", 1), ("over", 0), ("left", 1)] {
+        assert_eq!(swept[name], json!(value), "{name} of {swept}");
+    }
     function.kill().await.unwrap();
 }
 
