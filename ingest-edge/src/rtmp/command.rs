@@ -46,6 +46,8 @@ pub(crate) enum Command {
     Connect {
         app: Option<String>,
         client: Option<String>,
+        /// It speaks Enhanced RTMP.
+        enhanced: bool,
     },
     CreateStream,
     ReleaseStream,
@@ -88,6 +90,7 @@ impl Call {
             "connect" => Command::Connect {
                 app: text(object.get("app")),
                 client: object.get("flashVer").and_then(Value::as_str).map(client_name),
+                enhanced: ENHANCED_PROPERTIES.iter().any(|name| object.get(name).is_some()),
             },
             "createStream" => Command::CreateStream,
             "releaseStream" => Command::ReleaseStream,
@@ -121,11 +124,25 @@ const SERVER_VERSION: &str = "FMS/3,5,7,7009";
 /// The capability bits that go with it.
 const SERVER_CAPABILITIES: f64 = 31.0;
 
+/// What a client's connect object has if it speaks Enhanced RTMP (v2, "Enhancing NetConnection connect Command").
+const ENHANCED_PROPERTIES: [&str; 4] = ["fourCcList", "videoFourCcInfoMap", "audioFourCcInfoMap", "capsEx"];
+
+/// The codings that are taken in tags of the enhanced form: what [`media::flv`] reads, and nothing else, for clients choose by it.
+const VIDEO_CODINGS: [&str; 1] = ["avc1"];
+const AUDIO_CODINGS: [&str; 1] = ["mp4a"];
+
+/// `FourCcInfoMask.CanDecode`.
+const CAN_DECODE: f64 = 1.0;
+
+/// `CapsExMask.ModEx`: modifiers are understood, which means skipped. Neither reconnect requests (1), multitrack (2) nor nanosecond
+/// timestamps (8).
+const CAPS_EX: f64 = 4.0;
+
 fn text(value: &str) -> Value {
     Value::String(value.to_owned())
 }
 
-fn object<const N: usize>(properties: [(&str, Value); N]) -> Value {
+fn object<'a>(properties: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
     Value::Object(properties.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
@@ -133,11 +150,25 @@ fn info(level: StatusLevel, code: &str, description: &str) -> Value {
     object([("level", text(level.as_str())), ("code", text(code)), ("description", text(description))])
 }
 
-/// Connect accepted. Whatever encoding the client asked for, the server speaks AMF0. No `fourCcList`: codecs beyond
-/// the original ones are not announced until they are supported.
-pub(crate) fn connect_accepted(transaction: f64) -> Outgoing {
-    let server =
-        object([("fmsVer", text(SERVER_VERSION)), ("capabilities", Value::Number(SERVER_CAPABILITIES))]);
+/// Connect accepted. Whatever encoding the client asked for, the server speaks AMF0. A client that speaks Enhanced RTMP is told which
+/// of it the server does; others need not get to know the words.
+pub(crate) fn connect_accepted(transaction: f64, enhanced: bool) -> Outgoing {
+    let mut server =
+        vec![("fmsVer", text(SERVER_VERSION)), ("capabilities", Value::Number(SERVER_CAPABILITIES))];
+    if enhanced {
+        let all = VIDEO_CODINGS.iter().chain(&AUDIO_CODINGS).map(|coding| text(coding)).collect();
+        server.push(("fourCcList", Value::StrictArray(all)));
+        server.push((
+            "videoFourCcInfoMap",
+            object(VIDEO_CODINGS.map(|coding| (coding, Value::Number(CAN_DECODE)))),
+        ));
+        server.push((
+            "audioFourCcInfoMap",
+            object(AUDIO_CODINGS.map(|coding| (coding, Value::Number(CAN_DECODE)))),
+        ));
+        server.push(("capsEx", Value::Number(CAPS_EX)));
+    }
+    let server = object(server);
     let info = object([
         ("level", text(StatusLevel::Status.as_str())),
         ("code", text("NetConnection.Connect.Success")),

@@ -30,8 +30,8 @@ impl Session {
         let Call { transaction, command } = Call::parse(&message.payload, amf3)?;
         let stream_id = message.stream_id;
         match (&self.phase, command) {
-            (Phase::Connecting, Command::Connect { app, client }) => {
-                self.connect(transaction, app.as_deref(), client.unwrap_or_default());
+            (Phase::Connecting, Command::Connect { app, client, enhanced }) => {
+                self.connect(transaction, app.as_deref(), client.unwrap_or_default(), enhanced);
             }
             (_, Command::Connect { .. }) => {
                 self.reject_connect(transaction, Reason::Protocol, "This connection is connected already.");
@@ -60,7 +60,7 @@ impl Session {
         Ok(())
     }
 
-    fn connect(&mut self, transaction: f64, app: Option<&str>, client: String) {
+    fn connect(&mut self, transaction: f64, app: Option<&str>, client: String, enhanced: bool) {
         if app.map(|app| app.trim_end_matches('/')) != Some(APP) {
             let url = &self.config.public_url;
             let description = format!(
@@ -74,7 +74,7 @@ impl Session {
         self.send(&Outgoing::set_peer_bandwidth(WINDOW_BYTES));
         self.send(&Outgoing::set_chunk_size(OUTGOING_CHUNK_SIZE));
         self.writer.set_chunk_size(OUTGOING_CHUNK_SIZE);
-        self.send(&command::connect_accepted(transaction));
+        self.send(&command::connect_accepted(transaction, enhanced));
         self.events.push_back(Event::Connected { client });
     }
 

@@ -33,7 +33,7 @@ fn codes(peer: &mut Peer) -> Vec<String> {
 fn connect_is_answered_in_order() {
     let mut peer = Peer::shaken(Limits::default());
     let object =
-        [("app", text("live/")), ("objectEncoding", Value::Number(3.0)), ("fourCcList", text("hvc1"))];
+        [("app", text("live/")), ("objectEncoding", Value::Number(3.0)), ("tcUrl", text("rtmp://host/live"))];
     let object = object.map(|(name, value)| (name.to_owned(), value)).to_vec();
     peer.command(0, &[text("connect"), Value::Number(1.0), Value::Object(object)]).unwrap();
     let types: Vec<_> = peer.replies.iter().map(|reply| reply.type_id).collect();
@@ -46,6 +46,23 @@ fn connect_is_answered_in_order() {
     assert_eq!(values[3].get("objectEncoding"), Some(&Value::Number(0.0)));
     assert!(values.iter().all(|value| value.get("fourCcList").is_none()));
     assert_eq!(peer.events(), [Event::Connected { client: String::new() }]);
+}
+
+#[test]
+fn whoever_speaks_enhanced_rtmp_is_told_what_is_taken() {
+    let list = || Value::StrictArray(vec![text("hvc1"), text("avc1")]);
+    for property in [("fourCcList", list()), ("capsEx", Value::Number(15.0))] {
+        let mut peer = Peer::shaken(Limits::default());
+        let object = [("app", text("live")), property].map(|(name, value)| (name.to_owned(), value)).to_vec();
+        peer.command(0, &[text("connect"), Value::Number(1.0), Value::Object(object)]).unwrap();
+        let (_, values) = &peer.commands()[0];
+        let taken = Value::StrictArray(vec![text("avc1"), text("mp4a")]);
+        assert_eq!(values[2].get("fourCcList"), Some(&taken));
+        assert_eq!(values[2].get("capsEx"), Some(&Value::Number(4.0)), "modifiers, and no multitrack");
+        let map = |name: &str, coding: &str| values[2].get(name).unwrap().get(coding).cloned();
+        assert_eq!(map("videoFourCcInfoMap", "avc1"), Some(Value::Number(1.0)));
+        assert_eq!(map("audioFourCcInfoMap", "mp4a"), Some(Value::Number(1.0)));
+    }
 }
 
 #[test]
