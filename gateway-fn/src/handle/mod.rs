@@ -41,6 +41,9 @@ use crate::ring;
 const TRIES_MAX: u32 = 24;
 /// After this long no further try is begun: with the last try's own time-out it stays under the callers' 10 s.
 const TRIES_BUDGET: Duration = Duration::from_secs(6);
+/// Longest time for an event whatever it waits for, a table that does not answer included: the callers wait 10 s, and a reply after that
+/// would only keep the process from the next event. A sweep has its own, longer one.
+const EVENT_BUDGET: Duration = Duration::from_secs(9);
 /// Waits between tries: a conditional write takes some milliseconds.
 const TRIES_BACKOFF: Backoff = Backoff { first: Duration::from_millis(10), max: Duration::from_millis(250) };
 /// Shortest connection name, in bytes.
@@ -67,6 +70,9 @@ pub enum Failure {
         /// What the last write said.
         last: TableError,
     },
+    /// What it waited for did not come.
+    #[error("no reply in {} s", .0.as_secs())]
+    Slow(Duration),
 }
 
 impl From<Failure> for Diagnostic {
@@ -75,6 +81,7 @@ impl From<Failure> for Diagnostic {
             Failure::Invalid(_) => "InvalidEvent",
             Failure::Table(_) => "Table",
             Failure::Contended { .. } => "Contended",
+            Failure::Slow(_) => "Slow",
         };
         Self { error_type: error_type.to_owned(), error_message: failure.to_string() }
     }
@@ -131,7 +138,21 @@ impl Gateway {
     pub async fn handle(&self, payload: serde_json::Value) -> Result<Reply, Failure> {
         let request: GatewayRequest =
             serde_json::from_value(payload).map_err(|error| Failure::Invalid(error.to_string()))?;
-        let reply = match &request {
+        let budget = match request {
+            GatewayRequest::Sweep => sweep::SWEEP_MAX,
+            _ => EVENT_BUDGET,
+        };
+        // To give up in the middle is to lose a reply: the same event sent again finds what was done.
+        let reply = tokio::time::timeout(budget, self.answer(&request)).await;
+        let reply = reply.unwrap_or(Err(Failure::Slow(budget)));
+        if let Err(error) = &reply {
+            tracing::warn!(error = error as &dyn std::error::Error, "event failed");
+        }
+        reply
+    }
+
+    async fn answer(&self, request: &GatewayRequest) -> Result<Reply, Failure> {
+        match request {
             GatewayRequest::Open(open) => self.open(open).await.map(Reply::Open),
             GatewayRequest::Start(start) => self.start(start).await.map(Reply::Start),
             GatewayRequest::Chunk(chunk) => self.chunk(chunk).await.map(Reply::Chunk),
@@ -139,11 +160,7 @@ impl Gateway {
             GatewayRequest::End(end) => self.end(end).await.map(Reply::End),
             GatewayRequest::Handover(handover) => self.handover(handover).await.map(Reply::Handover),
             GatewayRequest::Sweep => self.sweep().await.map(Reply::Sweep),
-        };
-        if let Err(error) = &reply {
-            tracing::warn!(error = error as &dyn std::error::Error, "event failed");
         }
-        reply
     }
 
     /// Does `step`, which reads the table, decides and writes at most once, until it neither loses a race nor meets a failure that may

@@ -21,8 +21,10 @@ use crate::decide::{
 
 /// Broadcasts that a sweep looks after at once: each costs a read or two and a POST, and a hung encoder makes its broadcasts wait.
 const SWEEP_CONCURRENCY: usize = 32;
-/// Time for a whole sweep: the function's own time-out (15 s) must not be what ends it, or nobody would know what is left.
+/// Time for looking after broadcasts: the function's own time-out (15 s) must not be what ends it, or nobody would know what is left.
 const SWEEP_BUDGET: Duration = Duration::from_secs(11);
+/// Time for a whole sweep, the reading of the list included.
+pub(super) const SWEEP_MAX: Duration = Duration::from_secs(13);
 
 /// What became of one broadcast.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,13 +6,14 @@ use std::{
     time::Duration,
 };
 
-use gateway_fn::handle::{Gateway, Hop, HopError, Reply};
+use gateway_fn::handle::{Failure, Gateway, Hop, HopError, Reply};
 use media::{
     id::EncoderId,
     ladder::Profile,
     time::WallTime,
     wire::{ChunkReply, EncoderReply, EncoderRequest, GatewayRequest, Opened, SweepReply},
 };
+use serde_json::json;
 use service::{
     BoxFuture,
     clock::{Clock, Source},
@@ -252,4 +253,31 @@ async fn a_sweep_is_done_in_time_whoever_hangs() {
     let none = SweepReply { found: 300, served: 0, over: 0, left: 300 };
     assert_eq!(send(&world.gateway, GatewayRequest::Sweep).await, Reply::Sweep(none));
     assert!(asked.elapsed() <= Duration::from_secs(11), "{:?}", asked.elapsed());
+}
+
+/// A table that never answers.
+#[derive(Debug)]
+struct Hanging;
+
+impl Store for Hanging {
+    fn get(&self, _: Key) -> BoxFuture<Result<Option<Item>, TableError>> {
+        Box::pin(std::future::pending())
+    }
+    fn query(&self, _: Query) -> BoxFuture<Result<Vec<Item>, TableError>> {
+        Box::pin(std::future::pending())
+    }
+    fn write(&self, _: &'static str, _: Vec<Write>) -> BoxFuture<Result<(), TableError>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_table_that_hangs_does_not_keep_the_function_until_it_is_killed() {
+    let clock = Clock::on(Arc::new(Paused(Instant::now(), Mutex::new(1))));
+    let gateway = Gateway::on(Table::on(Arc::new(Hanging)), Arc::new(Hung::default()), clock);
+    for (event, seconds) in [(json!({"event": "end", "live": "demo"}), 9), (json!({"event": "sweep"}), 13)] {
+        let asked = Instant::now();
+        assert!(matches!(gateway.handle(event).await, Err(Failure::Slow(_))));
+        assert_eq!(asked.elapsed(), Duration::from_secs(seconds));
+    }
 }
