@@ -82,6 +82,18 @@ impl Ended {
     }
 }
 
+impl Ended {
+    /// Whether it failed by itself: not because it was asked to end, or killed.
+    #[must_use]
+    pub(crate) fn has_failed(&self) -> bool {
+        let outside = [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGINT].map(Signal::as_str);
+        match self.signal {
+            Some(signal) => !outside.contains(&signal),
+            None => self.code != Some(0),
+        }
+    }
+}
+
 impl std::fmt::Display for Ended {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match (self.code, self.signal) {
@@ -248,6 +260,7 @@ mod tests {
         let ended = started.unwrap().ended(&never, &never).await;
         assert_eq!((ended.code, ended.signal), (Some(3), None));
         assert_eq!(ended.to_string(), "exit status: 3");
+        assert!(ended.has_failed());
         assert_eq!(lines.iter().collect::<Vec<_>>(), ["out (redacted)"]);
         let log = std::fs::read_to_string(path).unwrap();
         assert!(log.contains("out (redacted)") && log.contains("err") && !log.contains("secret-key"));
@@ -259,6 +272,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let log = LogFile::open(dir.path().join("x.log"));
         let trap = "trap 'exit 7' TERM; echo ready; while :; do sleep 0.05; done";
+        let by = |code, signal| Ended { code, signal, tail: Vec::new() }.has_failed();
+        assert!(by(None, Some("SIGSEGV")) && !by(None, Some("SIGKILL")) && !by(Some(0), None));
         for (asked, expected) in [(true, (Some(7), None)), (false, (None, Some("SIGKILL")))] {
             let (sender, mut ready) = tokio::sync::mpsc::unbounded_channel();
             let started = start(&shell(trap), &log, move |_| sender.send(()).unwrap()).unwrap();

@@ -67,7 +67,7 @@ impl Demo {
             let mut pace = Pace::default();
             while !yielded.is_cancelled() {
                 let born = Instant::now();
-                match child::start(&self.spec, &log, |_| {}) {
+                let failed = match child::start(&self.spec, &log, |_| {}) {
                     Ok(started) => {
                         let pid = started.pid();
                         guard.watch(pid);
@@ -75,14 +75,15 @@ impl Demo {
                         let ended = started.ended(&never, &yielded).await;
                         guard.forget(pid);
                         tracing::info!(pid, code = ended.code, "demo publisher ended");
+                        ended.has_failed()
                     }
                     Err(error) => {
                         tracing::warn!(error = &error as &dyn std::error::Error, "demo can't be started");
                         return;
                     }
-                }
+                };
                 tokio::select! {
-                    () = tokio::time::sleep(pace.next(born.elapsed(), Clock::default().chance())) => {}
+                    () = tokio::time::sleep(pace.next(born.elapsed(), failed, Clock::default().chance())) => {}
                     () = yielded.cancelled() => {}
                 }
             }

@@ -146,8 +146,8 @@ async fn watch(parts: &Parts, running: &mut Running, restart: bool, asked: &Aske
                     tracing::warn!(error = format!("{error:#}"), "stack.json is behind");
                 }
             }
-            () = parts.spawner.died(), if restart => {
-                let wait = pace.next(since.elapsed(), Clock::default().chance());
+            failed = parts.spawner.died(), if restart => {
+                let wait = pace.next(since.elapsed(), failed, Clock::default().chance());
                 since = Instant::now();
                 let (clients, stop) = (running.clients.clone(), asked.stop.clone());
                 tokio::spawn(async move {

@@ -139,7 +139,7 @@ impl Supervisor {
             loop {
                 let (id, spec) = make();
                 let born = Instant::now();
-                this.life(role, &id, &spec, &stop).await;
+                let ended = this.life(role, &id, &spec, &stop).await;
                 let over = stop.is_cancelled()
                     || this.0.kill_now.is_cancelled()
                     || this.0.starting.load(Ordering::Relaxed);
@@ -147,7 +147,7 @@ impl Supervisor {
                     return;
                 }
                 tokio::select! {
-                    () = tokio::time::sleep(pace.next(born.elapsed(), Clock::default().chance())) => {}
+                    () = tokio::time::sleep(pace.next(born.elapsed(), ended.failed, Clock::default().chance())) => {}
                     () = stop.cancelled() => return,
                     () = this.0.kill_now.cancelled() => return,
                 }
@@ -155,14 +155,14 @@ impl Supervisor {
         });
     }
 
-    /// Runs a process once, and says how it ended.
+    /// Runs a process once.
     pub(crate) async fn life(
         &self,
         role: &'static str,
         id: &str,
         spec: &Spec,
         stop: &CancellationToken,
-    ) -> String {
+    ) -> LifeEnd {
         let log = LogFile::open(self.0.logs.join(format!("{role}-{id}.log")));
         let hub = Arc::clone(&self.0.hub);
         let on_line = move |line: &str| {
@@ -181,7 +181,7 @@ impl Supervisor {
                     "process can't be started"
                 );
                 self.fail(&text);
-                return error.to_string();
+                return LifeEnd { reason: error.to_string(), failed: true };
             }
         };
         let (pid, key) = (started.pid(), (role, id.to_owned()));
@@ -208,7 +208,7 @@ impl Supervisor {
             ));
         }
         self.tell(event::PROCESS_EXITED, role, id, pid, Some(&ended));
-        ended.to_string()
+        LifeEnd { reason: ended.to_string(), failed: ended.has_failed() }
     }
 
     fn fail(&self, text: &str) {
@@ -230,6 +230,15 @@ impl Supervisor {
     }
 }
 
+/// How a process ended.
+#[derive(Debug)]
+pub(crate) struct LifeEnd {
+    /// For a log.
+    pub(crate) reason: String,
+    /// By itself, and not because it was asked to or killed.
+    pub(crate) failed: bool,
+}
+
 /// Starts the gateway function's processes when the embedded Lambda wants one.
 #[derive(Debug)]
 pub(crate) struct GatewaySpawner {
@@ -239,6 +248,8 @@ pub(crate) struct GatewaySpawner {
     spec: Mutex<Option<Spec>>,
     count: AtomicU32,
     died: tokio::sync::Notify,
+    /// Whether the last one that died had failed.
+    failed: AtomicBool,
 }
 
 impl GatewaySpawner {
@@ -246,7 +257,8 @@ impl GatewaySpawner {
     #[must_use]
     pub(crate) fn new(supervisor: Supervisor, group: Group) -> Self {
         let died = tokio::sync::Notify::new();
-        Self { supervisor, group, spec: Mutex::new(None), count: AtomicU32::new(0), died }
+        let (count, failed) = (AtomicU32::new(0), AtomicBool::new(false));
+        Self { supervisor, group, spec: Mutex::new(None), count, died, failed }
     }
 
     /// Says what to start.
@@ -254,9 +266,10 @@ impl GatewaySpawner {
         *self.spec.lock().unwrap_or_else(PoisonError::into_inner) = Some(spec);
     }
 
-    /// Returns when a process of the function has died.
-    pub(crate) async fn died(&self) {
+    /// Returns when a process of the function has died, and whether it had failed.
+    pub(crate) async fn died(&self) -> bool {
         self.died.notified().await;
+        self.failed.load(Ordering::Relaxed)
     }
 }
 
@@ -277,9 +290,10 @@ impl WorkerSpawner for SharedSpawner {
         let tasks = this.group.tasks.clone();
         tasks.spawn(async move {
             let stop = worker.stop().clone();
-            let reason = this.supervisor.life(GATEWAY, &id, &spec, &stop).await;
-            worker.exited(&reason);
+            let ended = this.supervisor.life(GATEWAY, &id, &spec, &stop).await;
+            worker.exited(&ended.reason);
             if !stop.is_cancelled() {
+                this.failed.store(ended.failed, Ordering::Relaxed);
                 this.died.notify_one();
             }
         });
