@@ -47,6 +47,7 @@ impl<S, B: Backend> Connection<S, B> {
         match happened {
             Happened::Progress => {}
             Happened::Warning(verdict) => self.warn(&verdict),
+            Happened::Overtaken(verdict) => self.stop(&verdict, true),
             // What could not be told or stored for the time being may yet be.
             Happened::Stop(verdict) => self.stop(&verdict, verdict.code == Code::Unavailable),
         }

@@ -1,8 +1,10 @@
 //! Who is on air through this process, by broadcast: a later publisher of a key stops an earlier one at once, without a word from the
-//! gateway (which stops one that came through another edge, at its next chunk).
+//! gateway (which stops one that came through another edge, at its next chunk), and begins when all that the earlier one sent is stored. So
+//! a publisher that returns, as most later ones are, loses nothing of what it had sent, not even through an outage of the bucket:
+//! encoders look for an earlier publish's chunks when they hear of the later one's first.
 //!
-//! Invariants: a [`Seat`] is listed until it is dropped, so there are at most as many as connections; of the seats of a broadcast all but
-//! the one with the highest number are superseded, in whatever order they came.
+//! Invariants: a [`Seat`] is listed until it is dropped, which is when its publish stores nothing any more; of the seats of a broadcast
+//! all but the one with the highest number are superseded, in whatever order they came.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +17,14 @@ use media::{
 };
 use tokio_util::sync::CancellationToken;
 
-type Seats = BTreeMap<BroadcastId, BTreeMap<PublishNo, CancellationToken>>;
+type Seats = BTreeMap<BroadcastId, BTreeMap<PublishNo, Place>>;
+
+/// What is known of a publish that is listed.
+#[derive(Debug, Clone, Default)]
+struct Place {
+    superseded: CancellationToken,
+    stored: CancellationToken,
+}
 
 /// All publishes on air.
 #[derive(Debug, Default)]
@@ -27,22 +36,25 @@ pub(super) struct Seat {
     on_air: Arc<OnAir>,
     broadcast: BroadcastId,
     publish: PublishNo,
-    superseded: CancellationToken,
+    place: Place,
+    /// Of those before it: cancelled when they store nothing any more.
+    before: Vec<CancellationToken>,
 }
 
 impl OnAir {
     /// Lists a publish and supersedes those before it.
     pub(super) fn sit(self: &Arc<Self>, broadcast: &BroadcastId, publish: PublishNo) -> Seat {
-        let superseded = CancellationToken::new();
+        let place = Place::default();
         let mut seats = self.seats();
         let here = seats.entry(broadcast.clone()).or_default();
-        here.insert(publish, superseded.clone());
+        here.insert(publish, place.clone());
         // The answers to two `open`s may arrive in the other order: then it is the newcomer that has been overtaken.
-        for (_, earlier) in here.iter().rev().skip(1) {
-            earlier.cancel();
+        for earlier in here.values().rev().skip(1) {
+            earlier.superseded.cancel();
         }
+        let before = here.range(..publish).map(|(_, earlier)| earlier.stored.clone()).collect();
         drop(seats);
-        Seat { on_air: Arc::clone(self), broadcast: broadcast.clone(), publish, superseded }
+        Seat { on_air: Arc::clone(self), broadcast: broadcast.clone(), publish, place, before }
     }
 
     fn seats(&self) -> MutexGuard<'_, Seats> {
@@ -53,7 +65,7 @@ impl OnAir {
 impl Seat {
     /// Waits until a later publish has come. May be dropped and called again.
     pub(super) async fn superseded(&self) -> Verdict {
-        self.superseded.cancelled().await;
+        self.place.superseded.cancelled().await;
         Verdict::new(
             Code::Superseded,
             "Another publisher with the same stream key has taken over. Stop one of the two, or give each its own live.",
@@ -61,8 +73,21 @@ impl Seat {
     }
 }
 
+impl Seat {
+    /// Cancelled when a later publish has come.
+    pub(super) fn successor(&self) -> CancellationToken {
+        self.place.superseded.clone()
+    }
+
+    /// Those before it: each is cancelled when it stores nothing any more, which takes at most the time a publish has to end.
+    pub(super) fn before(&self) -> Vec<CancellationToken> {
+        self.before.clone()
+    }
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
+        self.place.stored.cancel();
         let mut seats = self.on_air.seats();
         if let Some(here) = seats.get_mut(&self.broadcast) {
             here.remove(&self.publish);
@@ -85,13 +110,17 @@ mod tests {
     fn only_the_latest_of_a_broadcast_stays() {
         let on_air = Arc::new(OnAir::default());
         let (one, other) = (BroadcastId::new(1, [0; 10]), BroadcastId::new(2, [0; 10]));
-        let stopped = |seat: &Seat| seat.superseded.is_cancelled();
+        let stopped = |seat: &Seat| seat.place.superseded.is_cancelled();
+        let free = |seat: &Seat| seat.before.iter().all(CancellationToken::is_cancelled);
         let first = on_air.sit(&one, number(1));
         let elsewhere = on_air.sit(&other, number(1));
         let third = on_air.sit(&one, number(3));
         let late = on_air.sit(&one, number(2));
         assert_eq!([&first, &late, &third, &elsewhere].map(stopped), [true, true, false, false]);
-        drop((first, late));
+        assert!(free(&first) && !free(&third) && !free(&late) && free(&elsewhere));
+        drop(first);
+        assert!(free(&third) && free(&late));
+        drop(late);
         let fourth = on_air.sit(&one, number(4));
         assert_eq!([&third, &fourth, &elsewhere].map(stopped), [true, false, false]);
         drop((third, fourth, elsewhere));

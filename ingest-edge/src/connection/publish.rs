@@ -67,6 +67,8 @@ pub(super) enum Happened {
     Warning(Verdict),
     /// The publish must stop.
     Stop(Verdict),
+    /// The publish must stop; a later one waits until what has come is stored.
+    Overtaken(Verdict),
 }
 
 /// Asks the gateway whether a key may publish.
@@ -95,7 +97,7 @@ impl<B: Backend> Publish<B> {
     pub(super) fn new(backend: Arc<B>, opened: Opened, budget: &Arc<Budget>, seat: Seat) -> Self {
         let (live, broadcast, publish) = (opened.live.clone(), opened.broadcast.clone(), opened.publish);
         let identity = Identity { live: live.clone(), broadcast: broadcast.clone(), publish };
-        let queue = Queue::start(Arc::clone(&backend), identity, budget);
+        let queue = Queue::start_before(Arc::clone(&backend), identity, budget, seat.successor());
         let assembler = Assembler::new(ingest::Publish { live, broadcast, publish });
         Self {
             backend,
@@ -208,7 +210,11 @@ impl<B: Backend> Publish<B> {
     fn ask_start(&self, first_frame: WallTime) -> Starting {
         let backend = Arc::clone(&self.backend);
         let (broadcast, publish) = (self.opened.broadcast.clone(), self.opened.publish);
+        let before = self.seat.before();
         Box::pin(async move {
+            for earlier in before {
+                earlier.cancelled().await;
+            }
             let request = GatewayRequest::Start(Start { broadcast, publish, first_frame });
             let until = Some(Instant::now() + START_TIMEOUT);
             let reply = persist("starting a publish", until, backend.clock(), || backend.ask(&request)).await;
@@ -220,7 +226,7 @@ impl<B: Backend> Publish<B> {
     pub(super) async fn happened(&mut self) -> Happened {
         tokio::select! {
             biased;
-            verdict = self.seat.superseded() => Happened::Stop(verdict),
+            verdict = self.seat.superseded() => Happened::Overtaken(verdict),
             started = answered(&mut self.starting) => match self.started(started) {
                 Ok(()) => Happened::Progress,
                 Err(verdict) => Happened::Stop(verdict),
@@ -263,21 +269,16 @@ impl<B: Backend> Publish<B> {
                 tracing::warn!(code = verdict.code.as_str(), "the last chunks were not taken");
             }
         }
-        // From here on a later publisher does not stop this one: what is left is waited for anyhow.
-        drop(self.seat);
         let stats = self.assembler.stats();
         let outcome = match flush {
             true => self.queue.finish(until.saturating_duration_since(Instant::now())).await,
             false => self.queue.halt().await,
         };
-        let Outcome { stored, told, complete } = outcome;
-        if flush && !complete {
-            tracing::error!(
-                stored,
-                told,
-                cut = self.assembler.next_seq().0,
-                "not all chunks were stored and told"
-            );
+        let overtaken = self.seat.successor().is_cancelled();
+        drop(self.seat);
+        let (Outcome { stored, told, complete }, cut) = (outcome, self.assembler.next_seq().0);
+        if flush && (stored < cut || (!complete && !overtaken)) {
+            tracing::error!(stored, told, cut, "not all chunks were stored and told");
         }
         close(&*self.backend, &self.opened, stored, reason).await;
         let Opened { live, broadcast, publish, .. } = &self.opened;

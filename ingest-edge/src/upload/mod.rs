@@ -4,7 +4,8 @@
 //! before it are stored. Failures are repeated with growing, jittered waits. What waits is bounded in chunks and bytes, per publish
 //! and for the process ([`Backlog::full`]); the connection stops reading then, so that the publisher's own congestion control acts.
 //! Once the publish is known to be stopped (superseded, ended, refused) no write begins any more; those under way are waited for, so that
-//! what is stored is known and told with the `close`. That telling fails does not keep a chunk from being stored.
+//! what is stored is known and told with the `close`. That telling fails does not keep a chunk from being stored; and a publish whose
+//! successor waits in this process for it stores all it has, untold.
 //! Everything runs in one task, in an order that only its inputs decide.
 
 mod backlog;
@@ -22,7 +23,7 @@ use media::{
     chunk::Chunk,
     id::{BroadcastId, ChunkPos, ChunkSeq, LiveId, PublishNo},
     names,
-    verdict::Verdict,
+    verdict::{Code, Verdict},
     wire::{ChunkReply, ChunkStored, GatewayRequest},
 };
 use service::backoff::Backoff;
@@ -44,6 +45,9 @@ const HANDOVER_MAX: usize = backlog::CHUNKS_MAX * 2;
 const ENCODE_INLINE_MAX: usize = 64 << 10;
 /// Time for the writes that are under way when a publish is stopped: a few tries of each.
 const STOP_GRACE: Duration = Duration::from_secs(5);
+/// How long a publish that is superseded by the gateway's word goes on storing before it stops, in case that its successor came through
+/// this process: the answer to its `open` is then on its way.
+const SUCCESSOR_WAIT: Duration = Duration::from_millis(250);
 /// Warnings kept for the broadcaster between two looks; more say nothing new.
 const WARNINGS_MAX: usize = 16;
 
@@ -102,6 +106,16 @@ pub enum Notice {
 impl Queue {
     /// A queue for one publish; its work runs in a task of its own.
     pub fn start<B: Backend>(backend: Arc<B>, identity: Identity, budget: &Arc<Budget>) -> Self {
+        Self::start_before(backend, identity, budget, CancellationToken::new())
+    }
+
+    /// As [`Queue::start`]; `successor` is cancelled when a later publish has come that waits until this one has stored what it has.
+    pub fn start_before<B: Backend>(
+        backend: Arc<B>,
+        identity: Identity,
+        budget: &Arc<Budget>,
+        successor: CancellationToken,
+    ) -> Self {
         let (chunks, incoming) = mpsc::channel(HANDOVER_MAX);
         let (stopping, stop) = watch::channel(None);
         let (warn, warnings) = mpsc::channel(WARNINGS_MAX);
@@ -114,6 +128,7 @@ impl Queue {
             progress: Arc::clone(&progress),
             stop: stopping,
             halt: halt.clone(),
+            successor,
             warn,
         };
         let task = tokio::spawn(tracing::Instrument::in_current_span(worker.run(incoming)));
@@ -183,6 +198,7 @@ struct Worker<B> {
     progress: Arc<Progress>,
     stop: watch::Sender<Option<Verdict>>,
     halt: CancellationToken,
+    successor: CancellationToken,
     warn: mpsc::Sender<Verdict>,
 }
 
@@ -206,13 +222,19 @@ impl<B: Backend> Worker<B> {
             let told = tokio::select! {
                 biased;
                 () = self.halt.cancelled() => return false,
+                // The gateway would say no more than that.
+                () = self.successor.cancelled() => return false,
                 told = self.tell(to_tell) => told,
             };
             match told {
                 Ok(()) => true,
                 Err(Untold::Stopped(verdict)) => {
-                    self.halt.cancel();
+                    let superseded = verdict.code == Code::Superseded;
                     self.stopping(verdict);
+                    let here = tokio::time::timeout(SUCCESSOR_WAIT, self.successor.cancelled());
+                    if !superseded || here.await.is_err() {
+                        self.halt.cancel();
+                    }
                     false
                 }
                 Err(Untold::Failed) => {

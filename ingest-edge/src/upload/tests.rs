@@ -9,7 +9,6 @@ use bytes::Bytes;
 use media::{
     chunk::{AudioCodec, AudioTrack, Header},
     time::WallTime,
-    verdict::Code,
     wire::OpenReply,
 };
 use serde::de::DeserializeOwned;

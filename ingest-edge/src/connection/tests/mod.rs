@@ -9,7 +9,7 @@ use media::{chunk::Chunk, time::VIDEO_TIMESCALE, wire::CloseReason};
 
 use self::{
     publisher::{PICTURE_MS, Publisher},
-    world::Edge,
+    world::{Edge, State},
 };
 use super::{LEAVE_MAX, publish::CLOSE_TIMEOUT};
 use crate::rtmp::{CLOSE_LINGER, Limits};
@@ -33,6 +33,12 @@ fn closes(edge: &Edge) -> Vec<(u32, u32, CloseReason)> {
 
 fn stored(edge: &Edge, publish: u32) -> u32 {
     u32::try_from(edge.world.chunks(publish).len()).unwrap()
+}
+
+/// When the writes of a publish's chunks began.
+fn begun(state: &State, publish: u32) -> impl Iterator<Item = Duration> {
+    let of_it = format!("/{publish:06}/");
+    state.begun.iter().filter(move |(key, _)| key.contains(&of_it)).map(|(_, at)| *at)
 }
 
 /// Every chunk that is stored of publish 1 was told, once and in order.
@@ -169,13 +175,80 @@ async fn the_later_publisher_wins_at_once_and_the_earlier_is_told() {
     assert!(earlier.heard("superseded") && earlier.heard("NetStream.Publish.Rejected"));
     earlier.closed().await;
     assert!(later.send_until(4 * SECOND).await);
-    assert_eq!(closes(&edge), [(1, 3, CloseReason::Stopped)]);
-    assert_eq!(edge.world.pictures(1), count(3 * SECOND), "what was begun to be stored, and no more");
+    assert_eq!(closes(&edge), [(1, 4, CloseReason::Stopped)]);
+    assert_eq!(edge.world.pictures(1), count(3 * SECOND + 8), "all that had come, and no more");
+    {
+        let state = edge.world.state();
+        let begun = |publish| begun(&state, publish);
+        let written = begun(1).max().unwrap() + Duration::from_millis(420);
+        let told = state.told.iter().filter(|pos| pos.publish.get() == 2).count();
+        assert!(begun(2).all(|at| at >= written) && told > 0);
+    }
     assert!(!later.heard("superseded"));
     later.unpublish().await;
     edge.finished().await;
     assert_eq!(edge.world.pictures(2), count(4 * SECOND));
     assert_eq!(closes(&edge)[1], (2, 4, CloseReason::Unpublished));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_superseded_through_another_edge_hears_it_with_its_next_chunk() {
+    for gone in [false, true] {
+        let edge = Edge::new();
+        let mut publisher = Publisher::start(&edge, SECOND, 0).await;
+        assert!(publisher.send_until(3 * SECOND + 5).await);
+        edge.world.state().publishes += 1;
+        if gone {
+            edge.world.state().write_takes = secs(2);
+            assert!(publisher.send_until(5 * SECOND + 5).await);
+            publisher.reset();
+        } else {
+            let heard = edge.world.elapsed();
+            assert!(!publisher.send_until(20 * SECOND).await);
+            let heard = edge.world.elapsed() - heard - CLOSE_LINGER;
+            assert!(heard <= secs(1) + Duration::from_millis(200), "{heard:?}");
+            assert!(publisher.heard("superseded"));
+        }
+        edge.finished().await;
+        let (chunks, reason) = if gone { (6, CloseReason::Lost) } else { (4, CloseReason::Stopped) };
+        assert_eq!(closes(&edge), [(1, chunks, reason)], "what is stored is told");
+        assert_eq!(stored(&edge, 1), chunks);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_return_in_an_outage_loses_nothing_of_what_was_sent_before() {
+    // The dead connection is still held, or is known to be gone.
+    for gone in [false, true] {
+        let edge = Edge::new();
+        let mut before = Publisher::start(&edge, SECOND, 0).await;
+        assert!(before.send_until(3 * SECOND).await);
+        edge.world.state().bucket_down = true;
+        assert!(before.send_until(9 * SECOND + 5).await);
+        let held = match gone {
+            true => {
+                before.reset();
+                None
+            }
+            false => Some(before),
+        };
+        tokio::time::sleep(secs(2)).await;
+        let mut after = Publisher::start(&edge, SECOND, 0).await;
+        let outage = async {
+            tokio::time::sleep(secs(30)).await;
+            assert!(edge.world.chunks(1).len() <= 3);
+            edge.world.state().bucket_down = false;
+        };
+        let (sent, ()) = tokio::join!(after.send_until(60 * SECOND), outage);
+        assert!(sent && held.is_none_or(|publisher| publisher.heard("superseded")));
+        after.unpublish().await;
+        edge.finished().await;
+        assert_eq!(edge.world.pictures(1), count(9 * SECOND + 5));
+        assert_eq!(edge.world.pictures(2), count(60 * SECOND));
+        let state = edge.world.state();
+        let first = begun(&state, 2).min().unwrap();
+        assert!(begun(&state, 1).all(|at| at < first));
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,6 +12,7 @@ use media::{
     id::{BroadcastId, ChunkPos, PublishNo},
     names,
     time::{Ticks, WallTime},
+    verdict::{Code, Verdict},
     wire::{ChunkReply, Close, CloseReply, GatewayRequest, OpenReply, Opened, StartReply},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -51,7 +52,8 @@ pub(super) struct State {
     /// What a write takes beyond other calls.
     pub(super) write_takes: Duration,
     pub(super) resume_at: Option<Ticks>,
-    publishes: u32,
+    /// The latest publish's number.
+    pub(super) publishes: u32,
     availability_start: Option<WallTime>,
     stored: BTreeMap<String, Bytes>,
     /// When each write of a chunk began for the first time, since the start.
@@ -153,6 +155,9 @@ impl Backend for World {
             }
             GatewayRequest::Chunk(chunk) => {
                 assert!(state.stored.contains_key(&names::chunk(&chunk.broadcast, chunk.pos)));
+                if chunk.pos.publish.get() < state.publishes {
+                    return Ok(reply(ChunkReply::Stop(Verdict::new(Code::Superseded, "Another one."))));
+                }
                 state.told.push(chunk.pos);
                 reply(ChunkReply::Accepted { warnings: Vec::new() })
             }
