@@ -27,12 +27,16 @@ export function replayTime(text, time) {
 function period(own, body) {
   const template = body.match(/<SegmentTemplate\b([^>]*)>/)?.[1] ?? '';
   const [start, length] = [seconds(attribute(own, 'start')), seconds(attribute(own, 'duration'))];
-  const offset = Number(attribute(template, 'presentationTimeOffset')) / Number(attribute(template, 'timescale'));
+  const offset = number(template, 'presentationTimeOffset') / number(template, 'timescale');
   return start === null || length === null || !Number.isFinite(offset) ? null : { start, length, origin: offset - MEDIA_ORIGIN_S };
 }
 
 function attribute(tag, name) {
   return tag.match(new RegExp(`\\b${name}="([^"]*)"`))?.[1] ?? '';
+}
+
+function number(tag, name) {
+  return Number(attribute(tag, name) || NaN);
 }
 
 /** An xs:duration of days at most, in seconds. */

@@ -35,5 +35,6 @@ test('what is no replay can not be told from', () => {
   assert.equal(replayTime(mpd(), 5), null);
   assert.equal(replayTime(mpd(period('PT0S', 'PT9S', 0)).replace('static', 'dynamic'), 5), null);
   assert.equal(replayTime(mpd(period('', 'PT9S', 0)), 5), null);
+  assert.equal(replayTime(mpd(period('PT0S', 'PT9S', 0).replace('presentationTimeOffset', 'x')), 5), null);
   assert.equal(replayTime(mpd('<Period start="PT0S" duration="PT5S"></Period>'), 5), null);
 });
