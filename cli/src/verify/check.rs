@@ -298,3 +298,7 @@ fn check_objects(evidence: &Evidence, report: &mut Report) {
 #[cfg(test)]
 #[path = "check_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "hole_tests.rs"]
+mod hole_tests;

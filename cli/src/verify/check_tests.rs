@@ -2,7 +2,7 @@
 
 use media::{
     id::{BroadcastId, ChunkSeq, Epoch, LiveId, PublishNo},
-    ledger::{Cursor, Fill, Init, Naming, Object, Shown, Track as InitTrack},
+    ledger::{Cursor, Fill, Init, Naming, Object, Track as InitTrack},
     time::WallTime,
     verdict::{Code, Verdict},
 };
@@ -13,16 +13,16 @@ use crate::verify::{
     mpd::{Mpd, Named, Track},
 };
 
-const GOP: i64 = 180_000;
-const ENDED: WallTime = WallTime(100_000_000);
+pub(super) const GOP: i64 = 180_000;
+pub(super) const ENDED: WallTime = WallTime(100_000_000);
 
-fn live() -> LiveId {
+pub(super) fn live() -> LiveId {
     "demo".parse().unwrap()
 }
-fn id() -> BroadcastId {
+pub(super) fn id() -> BroadcastId {
     BroadcastId::new(1_700_000_000_001, [0; 10])
 }
-fn pos(publish: u32, seq: u32) -> ChunkPos {
+pub(super) fn pos(publish: u32, seq: u32) -> ChunkPos {
     ChunkPos { publish: PublishNo::new(publish).unwrap(), seq: ChunkSeq(seq) }
 }
 fn object(name: &str) -> Object {
@@ -34,7 +34,7 @@ fn segment(rung: &str, time: u64, duration: u64) -> Segment {
     Segment { rung: rung.to_owned(), config: "c0".to_owned(), time, duration, object }
 }
 
-fn segments(place: u32) -> Vec<Segment> {
+pub(super) fn segments(place: u32) -> Vec<Segment> {
     let place = u64::from(place);
     vec![
         segment("360p", place * 180_000 + 90_000, 180_000),
@@ -42,7 +42,7 @@ fn segments(place: u32) -> Vec<Segment> {
     ]
 }
 
-fn row(place: u32, at: ChunkPos) -> Row {
+pub(super) fn row(place: u32, at: ChunkPos) -> Row {
     let start = i64::from(place) * GOP;
     Row {
         pos: at,
@@ -55,25 +55,6 @@ fn row(place: u32, at: ChunkPos) -> Row {
         source: object(&format!("chunk{}-{}", at.publish.get(), at.seq.0)),
         segments: segments(place),
         verdict: None,
-        committed: WallTime(0),
-    }
-}
-
-/// A chunk that came when the live timeline had passed its place.
-fn late(place: u32, at: ChunkPos) -> Row {
-    let naming = Naming::Publish(at.publish);
-    Row { late: true, naming, discontinuity: at.seq.0 == 0, ..row(place, at) }
-}
-
-fn fill(place: u32) -> Fill {
-    let start = i64::from(place) * GOP;
-    Fill {
-        epoch: Epoch::FIRST,
-        start,
-        end: start + GOP,
-        shown: Shown::Held,
-        naming: Naming::Plain,
-        segments: segments(place),
         committed: WallTime(0),
     }
 }
@@ -91,7 +72,7 @@ fn init(rung: &str) -> Init {
 }
 
 /// A manifest of these pieces.
-fn mpd(evidence: &Evidence, pieces: &[Piece<'_>], dynamic: bool) -> Mpd {
+pub(super) fn mpd(evidence: &Evidence, pieces: &[Piece<'_>], dynamic: bool) -> Mpd {
     let track = |rung: &str| {
         let of = |piece: &Piece<'_>| {
             let segments = piece.segments().iter().filter(|segment| segment.rung == rung);
@@ -109,7 +90,7 @@ fn evidence(rows: Vec<Row>, ended: Option<WallTime>) -> Evidence {
     filled(rows, Vec::new(), Vec::new(), ended)
 }
 
-fn filled(rows: Vec<Row>, late: Vec<Row>, fills: Vec<Fill>, ended: Option<WallTime>) -> Evidence {
+pub(super) fn filled(rows: Vec<Row>, late: Vec<Row>, fills: Vec<Fill>, ended: Option<WallTime>) -> Evidence {
     let stored = |(at, row): (usize, &Row)| Stored {
         key: names::chunk(&id(), row.pos),
         at: WallTime(i64::try_from(at).unwrap() * 2_000_000),
@@ -143,17 +124,17 @@ fn filled(rows: Vec<Row>, late: Vec<Row>, fills: Vec<Fill>, ended: Option<WallTi
 }
 
 /// Two publishes: three chunks and two.
-fn whole() -> Evidence {
+pub(super) fn whole() -> Evidence {
     let places = [pos(1, 0), pos(1, 1), pos(1, 2), pos(2, 0), pos(2, 1)];
     evidence(places.iter().zip(0..).map(|(at, place)| row(place, *at)).collect(), Some(ENDED))
 }
 
-fn faults(evidence: &Evidence) -> Vec<String> {
+pub(super) fn faults(evidence: &Evidence) -> Vec<String> {
     check(evidence).faults.iter().map(Fault::to_string).collect()
 }
 
 #[track_caller]
-fn finds(evidence: &Evidence, object: &str, problem: &str) {
+pub(super) fn finds(evidence: &Evidence, object: &str, problem: &str) {
     let found = faults(evidence);
     assert!(
         found.iter().any(|line| line.starts_with(object) && line.contains(problem)),
@@ -348,152 +329,4 @@ fn periods_go_on_where_the_one_before_ended() {
         mpd.tracks.extend(later);
     };
     assert!(faults(&with_manifest(split, Some(ENDED))).is_empty());
-}
-
-/// Three chunks, a hole of two pieces that is filled, two more chunks; and one that came too late for the live timeline.
-fn with_hole(ended: Option<WallTime>) -> Evidence {
-    let mut rows = whole().rows;
-    rows.truncate(3);
-    rows.push(Row { discontinuity: true, ..row(5, pos(2, 0)) });
-    rows.push(row(6, pos(2, 1)));
-    let fills = vec![fill(3), Fill { naming: Naming::Fill, shown: Shown::Slate, ..fill(4) }];
-    filled(rows, vec![late(3, pos(1, 3)), late(4, pos(1, 4))], fills, ended)
-}
-
-#[test]
-fn a_filled_hole_and_late_chunks_are_whole() {
-    for ended in [None, Some(ENDED)] {
-        let e = with_hole(ended);
-        assert_eq!(check(&e), Report::default());
-        assert_eq!(e.replay().len(), 7);
-        assert_eq!(e.timeline().len(), 7);
-    }
-}
-
-#[test]
-fn a_late_row_must_be_there_in_its_publishs_order_and_once() {
-    let mut e = with_hole(Some(ENDED));
-    let gone = e.late.remove(0);
-    finds(&e, &names::chunk(&id(), gone.pos), "in no row");
-    finds(&e, "ledger row of publish 1 chunk 4", "1 row is missing between");
-    let mut e = with_hole(Some(ENDED));
-    e.late[1].start += 2;
-    finds(&e, "ledger row of publish 1 chunk 4", "a hole of 2 ticks");
-    let mut e = with_hole(Some(ENDED));
-    e.late[1].start -= 2;
-    finds(&e, "ledger row of publish 1 chunk 4", "before the end of");
-    let mut e = with_hole(Some(ENDED));
-    e.late[1].segments[1].time -= 5;
-    finds(&e, "vod/demo/", "overlaps");
-    let mut e = with_hole(Some(ENDED));
-    e.late[0].epoch = Epoch(2);
-    finds(&e, "ledger row of publish 1 chunk 4", "its epoch 1 is older than 2");
-    let mut e = with_hole(Some(ENDED));
-    let again = e.late[0].clone();
-    e.late.push(again);
-    finds(&e, "ingest/", "in 2 rows");
-    let mut e = with_hole(None);
-    e.reached.cursor = Some(Cursor { pos: pos(1, 5), end: 0 });
-    finds(&e, "ledger row of publish 1 chunk 5", "committed and is gone");
-}
-
-#[test]
-fn no_two_pieces_share_a_name() {
-    let mut e = with_hole(Some(ENDED));
-    e.late[0].naming = Naming::Plain;
-    let key = names::segment(&live(), &id(), "360p", 3 * 180_000 + 90_000, Naming::Plain);
-    finds(&e, &key, "it is that of the fill at 540000 and of the ledger row of publish 1 chunk 3");
-}
-
-#[test]
-fn rows_and_fills_tile_the_live_timeline() {
-    let mut e = with_hole(Some(ENDED));
-    e.fills[1].start -= 1;
-    finds(&e, "fill at 719999", "before the end of the fill at 540000");
-    let mut e = with_hole(Some(ENDED));
-    e.fills[1].end += 1;
-    finds(&e, "ledger row of publish 2 chunk 0", "before the end of the fill at 720000");
-    let mut e = with_hole(Some(ENDED));
-    e.fills[1].start += 5;
-    finds(&e, "fill at 720005", "a hole of 5 ticks");
-    let mut e = with_hole(Some(ENDED));
-    e.fills[0].end = e.fills[0].start;
-    finds(&e, "fill at 540000", "it ends at 540000");
-    let mut e = with_hole(Some(ENDED));
-    e.rows.clear();
-    finds(&e, "fill at 540000", "nothing is before it");
-    let mut e = with_hole(Some(ENDED));
-    e.fills[1].epoch = Epoch(2);
-    finds(&e, "ledger row of publish 2 chunk 0", "its epoch 1 is older than 2");
-    let mut e = with_hole(None);
-    e.reached.live_end = Some(e.rows[4].end + 1);
-    finds(&e, "live timeline", "what was is gone");
-    // What could not be filled is known and no loss.
-    let mut e = with_hole(None);
-    e.fills[1].end -= 10;
-    assert!(faults(&e).is_empty());
-    assert!(check(&e).notes[0].contains("10 ticks before it were not filled"));
-    let mut e = with_hole(None);
-    e.fills[0].end -= 90_000;
-    assert!(faults(&e).is_empty());
-    assert!(check(&e).notes[0].contains("90000 ticks before it were not filled"));
-}
-
-#[test]
-fn sound_may_cover_a_frame_of_silence_and_no_more() {
-    let moved = |row: usize, rung: usize, by: u64| {
-        let mut e = with_hole(Some(ENDED));
-        let segment = &mut e.rows[row].segments[rung];
-        (segment.time, segment.duration) = (segment.time - by, segment.duration + by);
-        faults(&e).iter().any(|fault| fault.contains("overlaps"))
-    };
-    assert!(!moved(3, 1, 1024));
-    assert!(moved(3, 1, 1025) && moved(3, 0, 1), "more, or pictures");
-    assert!(moved(4, 1, 1), "no silence there");
-}
-
-#[test]
-fn what_a_fill_lists_is_there_in_whatever_bytes() {
-    let key = names::segment(&live(), &id(), "360p", 4 * 180_000 + 90_000, Naming::Fill);
-    let mut e = with_hole(Some(ENDED));
-    e.objects.get_mut(&key).unwrap().sha256 = "00".to_owned();
-    assert!(faults(&e).is_empty());
-    // Over: nobody names it any more. Whoever committed it died, and it could not be made again.
-    e.objects.remove(&key);
-    assert!(faults(&e).is_empty());
-    assert!(check(&e).notes[0].contains("fill at 720000: it was never stored"));
-    // On air it may be on its way, unless viewers are told of it.
-    let mut e = with_hole(None);
-    e.objects.remove(&key);
-    finds(&e, &key, "missing");
-    let shown = mpd(&e, &e.shown(), true);
-    e.manifests.iter_mut().for_each(|manifest| manifest.found = Some(Ok(shown.clone())));
-    assert_eq!(check(&e), Report::default());
-}
-
-#[test]
-fn dynamic_manifests_name_the_live_timeline_and_static_ones_the_replay() {
-    let own = names::vod_manifest(&live(), &id());
-    let name = |ended, which: usize, timeline: bool, dynamic: bool| {
-        let mut e = with_hole(ended);
-        let pieces = if timeline { e.timeline() } else { e.replay() };
-        let mpd = mpd(&e, &pieces, dynamic);
-        e.manifests[which].found = Some(Ok(mpd));
-        e
-    };
-    let late =
-        names::segment(&live(), &id(), "360p", 3 * 180_000 + 90_000, Naming::Publish(PublishNo::FIRST));
-    finds(&name(None, 0, false, true), &own, &format!("names {late}, which is in no row"));
-    finds(&name(Some(ENDED), 0, true, false), &own, &format!("does not name {late}"));
-    // For a while after the end the stable one shows those who watch how it went.
-    assert!(faults(&name(Some(ENDED), 1, true, false)).is_empty());
-    let mut e = name(Some(ENDED), 1, true, false);
-    let Some(Ok(mpd)) = &mut e.manifests[1].found else { panic!("no manifest") };
-    mpd.tracks[0].segments.pop();
-    finds(&e, "live/demo/manifest.mpd", "does not name");
-    // The replay is given whole.
-    let mut e = name(Some(ENDED), 1, false, false);
-    let Some(Ok(mpd)) = &mut e.manifests[1].found else { panic!("no manifest") };
-    mpd.tracks[0].segments.remove(0);
-    finds(&e, "live/demo/manifest.mpd", "does not name");
 }
