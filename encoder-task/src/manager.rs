@@ -22,8 +22,9 @@ use crate::session::{self, Claim, Claimed, Deps, End, Message, Session};
 
 /// Broadcasts on one encoder at once: far above what its capacity holds, so that only a runaway caller meets it.
 const SESSIONS_MAX: usize = 256;
-/// How long a session may take to answer a notice before the gateway is told to look elsewhere. It answers from memory.
-const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+/// How long a session may take to answer a notice before the gateway is told to look elsewhere. It answers from memory; the gateway itself
+/// waits for a second, so a session that is still reading its ledger must be answered for well before that.
+const ANSWER_WITHIN: Duration = Duration::from_millis(500);
 /// Times a failing broadcast is taken up before a notice has to ask for it again.
 const REVIVALS: u32 = 5;
 /// Time for the gateway to find a broadcast another encoder: it may try several.

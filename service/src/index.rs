@@ -196,6 +196,7 @@ mod tests {
             state,
             publish: PublishNo::FIRST,
             connection: "12345678".to_owned(),
+            earlier: vec![],
             filler: false,
             profile: Profile::P480,
             window_seconds: 60,

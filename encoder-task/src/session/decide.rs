@@ -221,6 +221,7 @@ mod tests {
             state,
             publish: PublishNo::FIRST,
             connection: String::new(),
+            earlier: vec![],
             filler: false,
             profile: media::ladder::Profile::ALL[0],
             window_seconds: 60,

@@ -9,6 +9,8 @@ use media::{
 };
 use service::table::{Broadcast, Live, State};
 
+use super::publish::superseded;
+
 /// A broadcast whose publish was never closed is taken for abandoned when nothing of it was committed for its reconnect window and
 /// this much more, in microseconds: then publisher, edge and encoder are all gone. Far more than any backlog of an encoder, so that
 /// a takeover of a running show never splits it.
@@ -65,6 +67,10 @@ pub fn open(request: &Open, live: Option<&Live>, current: Option<&Current>, now:
             publish: broadcast.publish,
             availability_start: broadcast.availability_start,
         });
+    }
+    // Sent again long ago, and overtaken since: whoever asked has been told, or is gone.
+    if broadcast.earlier.contains(&request.connection) {
+        return OpenDecision::Refuse(superseded());
     }
     if is_over(current, now) {
         return replace();

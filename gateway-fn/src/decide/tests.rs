@@ -54,6 +54,7 @@ fn broadcast(state: State) -> Broadcast {
         state,
         publish: no(2),
         connection: "connection-b".to_owned(),
+        earlier: vec![],
         filler: false,
         profile: Profile::ALL[0],
         window_seconds: WINDOW_SECONDS,
@@ -133,6 +134,15 @@ fn open_again_by_the_same_connection_has_the_same_answer() {
         assert_eq!((again.live.as_str(), again.broadcast, again.publish), ("demo", id(), no(2)));
         assert_eq!(again.availability_start, Some(WallTime(7)));
     }
+}
+
+#[test]
+fn an_open_that_was_overtaken_takes_nothing_over() {
+    let current = || Broadcast { earlier: vec!["connection-a".to_owned()], ..broadcast(State::Live) };
+    assert_eq!(code(&opened("connection-a", false, current())), Some(Code::Superseded));
+    let waiting = Broadcast { closed: closed(2, CloseReason::Lost, 1), ..current() };
+    assert_eq!(code(&opened("connection-a", false, waiting)), Some(Code::Superseded));
+    assert_eq!(opened("connection-c", false, current()), OpenDecision::Next);
 }
 
 #[test]

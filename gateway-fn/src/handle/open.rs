@@ -97,6 +97,7 @@ impl Gateway {
             state: State::Live,
             publish: PublishNo::FIRST,
             connection: request.connection.clone(),
+            earlier: Vec::new(),
             filler: request.filler,
             profile: live.profile,
             window_seconds: live.window_seconds,

@@ -232,6 +232,7 @@ async fn a_broadcast_that_everybody_has_left_is_finished_by_the_next_open() {
         state: State::Live,
         publish: PublishNo::FIRST,
         connection: "connection-0".to_owned(),
+        earlier: vec![],
         filler: false,
         profile: Profile::P360,
         window_seconds: WINDOW_SECONDS,

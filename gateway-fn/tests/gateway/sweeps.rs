@@ -155,6 +155,7 @@ async fn a_sweep_finds_an_encoder_for_a_publish_that_never_began() {
         state: State::Live,
         publish: PublishNo::FIRST,
         connection: "connection-0".to_owned(),
+        earlier: vec![],
         filler: false,
         profile: Profile::P360,
         window_seconds: WINDOW_SECONDS,

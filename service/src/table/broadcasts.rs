@@ -76,6 +76,8 @@ pub struct Broadcast {
     pub publish: PublishNo,
     /// The connection that has the latest publish.
     pub connection: String,
+    /// Connections that had earlier publishes, the latest last; a few.
+    pub earlier: Vec<String>,
     /// Its publisher is a placeholder that yields to any other.
     pub filler: bool,
     /// The ladder, as the live had it at the start.
@@ -91,6 +93,9 @@ pub struct Broadcast {
     /// When it ended.
     pub ended: Option<WallTime>,
 }
+
+/// Connections remembered per broadcast: an `open` that was sent twice arrives seconds late, not so many reconnects late.
+const EARLIER_MAX: usize = 16;
 
 /// Which encoder serves a broadcast.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -239,9 +244,12 @@ impl Table {
         filler: bool,
     ) -> Result<PublishNo, TableError> {
         let next = seen.publish.next();
+        let mut earlier: Vec<_> = seen.earlier.iter().chain([&seen.connection]).map(String::as_str).collect();
+        earlier.drain(..earlier.len().saturating_sub(EARLIER_MAX));
         let changes = vec![
             Change::Set("publish", next.get().into()),
             Change::Set("publish_connection", connection.into()),
+            Change::Set("earlier_connections", earlier.join(" ").into()),
             Change::Set("filler", filler.into()),
         ];
         let conditions = vec![Condition::Is("publish", seen.publish.get().into()), state_is(State::Live)];
@@ -428,6 +436,10 @@ fn read_broadcast(row: &Row) -> Result<Broadcast, TableError> {
         state: row.required("state")?,
         publish: publish("publish")?.ok_or_else(|| row.damaged("publish is missing"))?,
         connection: row.required("publish_connection")?,
+        earlier: row
+            .text("earlier_connections")
+            .map(|text| text.split_whitespace().map(str::to_owned).collect())
+            .unwrap_or_default(),
         filler: row.flag("filler"),
         profile: row.required("profile")?,
         window_seconds: row.required("window")?,

@@ -270,7 +270,8 @@ where
         if message.contains("ConditionalCheckFailed") {
             return TableError::Conflict(operation);
         }
-        let transient = message.contains("TransactionConflict") || message.contains("Throttl");
+        let passing = ["TransactionConflict", "Throttl", "ProvisionedThroughputExceeded"];
+        let transient = passing.iter().any(|reason| message.contains(reason));
         return TableError::Call { operation, message, transient };
     }
     let status = error.raw_response().map(|r| r.status().as_u16());
