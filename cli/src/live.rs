@@ -328,6 +328,7 @@ mod tests {
             state: State::Ending,
             publish: PublishNo::FIRST,
             connection: "12345678".to_owned(),
+            earlier: vec![],
             filler: false,
             profile: Profile::P480,
             window_seconds: 60,
