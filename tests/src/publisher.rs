@@ -46,7 +46,9 @@ impl Publisher {
         let mut command = Command::new(std::env::var(FFMPEG_VAR).as_deref().unwrap_or("ffmpeg"));
         command.args(["-hide_banner", "-nostdin", "-nostats", "-v", "info", "-re"]);
         // FLV has no index to seek by.
-        command.args(["-ss", &from.to_string(), "-i"]).arg(source.mp4()?);
+        // Just behind the start: its pictures are a reorder delay late in the file, and a seek goes back to the one before.
+        let seek = if from == 0 { "0".to_owned() } else { format!("{from}.2") };
+        command.args(["-ss", &seek, "-i"]).arg(source.mp4()?);
         command.args(["-c", "copy", "-f", "flv", url]);
         Self::start("ffmpeg", &mut command, source)
     }

@@ -71,11 +71,10 @@ impl Disturbance<'_> {
             hold(self.calm);
         }
         report.fault(format!("{times} × {}", self.what));
-        hold(LEVEL_WITHIN);
+        let level = show.level(report, LEVEL_WITHIN);
         let audience = audience.check(report, STALL_MAX);
         let over = show.end()?;
         over.check(report)?;
-        over.check_lag(LEVEL_WITHIN)?;
-        audience
+        level.and(audience)
     }
 }

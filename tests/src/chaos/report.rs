@@ -13,8 +13,8 @@ use crate::{browser::Playback, stack::binaries};
 
 /// Says which form of the scenarios is run.
 const FORM_VAR: &str = "GOPCAST_CHAOS";
-const HEAD: &str = "| scenario | form | faults | frames stored | frames replayed | worst stall | commit p50/max before | during | after | seconds | verdict |\n\
-    | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n";
+const HEAD: &str = "| scenario | form | faults | frames stored | frames replayed | worst stall | live latency before, worst | commit p50/max before | during | after | seconds | verdict |\n\
+    | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n";
 
 /// Whether the acceptance's own numbers are run, rather than the short form.
 #[must_use]
@@ -66,6 +66,8 @@ pub struct Report {
     pub replayed: usize,
     /// Worst stop of each player.
     pub stalls: Vec<String>,
+    /// How far behind the live timeline was before the faults and at its worst, and when it was as before again.
+    pub level: String,
     /// From a chunk's last byte at the edge to its ledger row: before the first fault, while faults were on, and after the last.
     pub commits: [Latency; 3],
 }
@@ -102,6 +104,7 @@ pub fn scenario(name: &str, run: impl FnOnce(&mut Report) -> Result<()>) -> Resu
         report.stored.to_string(),
         report.replayed.to_string(),
         stalls,
+        report.level.clone(),
         before,
         during,
         after,

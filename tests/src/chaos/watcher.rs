@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
@@ -32,26 +32,16 @@ const FAULTS_MAX: usize = 40;
 pub struct Seen {
     /// What must not be.
     pub faults: Vec<String>,
-    /// Wall-clock milliseconds, and how far the end of the live timeline was behind then, in seconds.
-    pub lags: Vec<(i64, f64)>,
     /// Manifests read.
     pub polls: u64,
     /// Objects fetched the moment they were first named.
     pub objects: usize,
 }
 
-impl Seen {
-    /// The largest lag within these wall-clock milliseconds.
-    #[must_use]
-    pub fn worst_lag(&self, from_ms: i64, to_ms: i64) -> Option<f64> {
-        let within = self.lags.iter().filter(|(at, _)| (from_ms..to_ms).contains(at)).map(|(_, lag)| *lag);
-        within.max_by(f64::total_cmp)
-    }
-}
-
 /// A running observer.
 pub struct Watcher {
     stop: Arc<AtomicBool>,
+    lags: Arc<Mutex<Vec<(i64, f64)>>>,
     running: Option<JoinHandle<Seen>>,
 }
 
@@ -60,9 +50,11 @@ impl Watcher {
     #[must_use]
     pub fn start(http: &http::Client, urls: Vec<String>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
+        let lags = Arc::<Mutex<Vec<(i64, f64)>>>::default();
         let (http, stopped) = (http.clone(), Arc::clone(&stop));
+        let shared = Arc::clone(&lags);
         let running = thread::spawn(move || {
-            let mut state = State::default();
+            let mut state = State { lags: shared, ..State::default() };
             while !stopped.load(Ordering::Relaxed) {
                 for url in &urls {
                     if let Err(error) = state.poll(&http, url) {
@@ -73,7 +65,13 @@ impl Watcher {
             }
             state.seen
         });
-        Self { stop, running: Some(running) }
+        Self { stop, lags, running: Some(running) }
+    }
+
+    /// Wall-clock milliseconds of each look so far, and how far the end of the live timeline was behind then, in seconds.
+    #[must_use]
+    pub fn lags(&self) -> Vec<(i64, f64)> {
+        self.lags.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Ends it; gives what was seen.
@@ -99,6 +97,7 @@ impl Drop for Watcher {
 #[derive(Default)]
 struct State {
     seen: Seen,
+    lags: Arc<Mutex<Vec<(i64, f64)>>>,
     /// Manifests that were there once.
     there: HashSet<String>,
     start: Option<i64>,
@@ -145,7 +144,7 @@ impl State {
         {
             let now = jiff::Timestamp::now().as_millisecond();
             let behind = f64::from(i32::try_from(now - start)?) / 1000.0 - end;
-            self.seen.lags.push((now, behind));
+            self.lags.lock().unwrap_or_else(PoisonError::into_inner).push((now, behind));
         }
         Ok(())
     }
