@@ -140,7 +140,8 @@ impl Manager {
             let taken = claim.take_up().await;
             loading.store(false, Ordering::Release);
             let end = match taken {
-                Ok(session) => session.run(&mut inbox, self.draining()).await,
+                Ok(None) => End::Fenced,
+                Ok(Some(session)) => session.run(&mut inbox, self.draining()).await,
                 Err(error) => End::Failed(error.to_string()),
             };
             match end {

@@ -140,10 +140,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_call_without_an_answer_is_an_ailment_until_it_is_dropped() {
         let health = Health::default();
-        let call = health.insist("test", || std::future::pending::<Result<(), TableError>>());
+        let call = health.insist("test", std::future::pending::<Result<(), TableError>>);
         assert!(tokio::time::timeout(AILING_AFTER, call).await.is_err());
         assert!(!health.is_ailing());
-        let mut call = Box::pin(health.insist("test", || std::future::pending::<Result<(), TableError>>()));
+        let mut call = Box::pin(health.insist("test", std::future::pending::<Result<(), TableError>>));
         assert!(tokio::time::timeout(AILING_AFTER * 2, &mut call).await.is_err());
         assert!(health.is_ailing());
         drop(call);
@@ -153,8 +153,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_patient_call_only_ails_by_failing() {
         let health = Health::default();
-        let mut call =
-            Box::pin(health.patiently("test", || std::future::pending::<Result<(), TableError>>()));
+        let mut call = Box::pin(health.patiently("test", std::future::pending::<Result<(), TableError>>));
         assert!(tokio::time::timeout(AILING_AFTER * 2, &mut call).await.is_err());
         assert!(!health.is_ailing());
         let mut failing = Box::pin(health.patiently("test", async || Err::<(), _>(failure(true))));

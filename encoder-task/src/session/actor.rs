@@ -56,12 +56,16 @@ pub struct Session {
     finishing: bool,
     /// What the manifests do not show yet.
     dirty: bool,
+    /// Its manifests may be final already: nothing but the final ones is written.
+    closing: bool,
     /// The last fill may not be stored: nothing is published before it is.
     unsure: bool,
     /// Here when idle, and inside a future while it works.
     publisher: Option<Box<Publisher>>,
     /// The same.
     filler: Option<Box<Filler>>,
+    /// To be filled when the filler is back.
+    postponed: Option<Piece>,
 }
 
 /// What an effect came to.
@@ -104,6 +108,7 @@ impl Session {
     pub(super) fn new(deps: Deps, meta: Broadcast, binding: Binding, core: Core, ledger: Ledger) -> Self {
         // A takeover starts with what its predecessor committed but may not have published.
         let dirty = !ledger.rows.is_empty();
+        let closing = meta.state != State::Live;
         let unsure = !ledger.fills.is_empty();
         let view = View::new(ledger);
         let publisher = Publisher::new(&deps, meta.clone(), binding.epoch, view.clone());
@@ -119,9 +124,11 @@ impl Session {
             announced: false,
             finishing: false,
             dirty,
+            closing,
             unsure,
             publisher: Some(Box::new(publisher)),
             filler: Some(Box::default()),
+            postponed: None,
         }
     }
 
@@ -211,7 +218,7 @@ impl Session {
 
     /// Sets the publisher to work if there is something for it.
     fn publish(&mut self, draining: &watch::Receiver<bool>) -> Option<BoxFuture<'static, Outcome>> {
-        if self.unsure || !(self.finishing || self.dirty) {
+        if self.unsure || !(self.finishing || (self.dirty && !self.closing)) {
             return None;
         }
         let mut publisher = self.publisher.take()?;
@@ -254,7 +261,11 @@ impl Session {
             }
             Effect::Fill(piece) => {
                 // One fill at a time: the core asks for the next when this one is done.
-                let mut filler = self.filler.take()?;
+                let Some(mut filler) = self.filler.take() else {
+                    // Still away, making the last fill good.
+                    self.postponed = Some(piece);
+                    return None;
+                };
                 let (meta, binding, view) = (self.meta.clone(), self.binding.clone(), self.view.clone());
                 let follows = self.after(piece);
                 async move {
@@ -336,6 +347,9 @@ impl Session {
                 if !stored {
                     // A hole, then: nothing that is not there is named.
                     self.view.lock().fills.pop();
+                }
+                if let Some(piece) = self.postponed.take() {
+                    work.extend(self.perform(Effect::Fill(piece)));
                 }
             }
             Outcome::Expired(result) => self.expired(result).await?,

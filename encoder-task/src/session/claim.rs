@@ -74,14 +74,19 @@ impl Claim {
         &self.meta.live
     }
 
-    /// Reads what is committed. Takes as long as the show was.
+    /// Reads what is committed. Takes as long as the show was. `None` when the broadcast has been given to somebody else meanwhile: what
+    /// was read may be more than this epoch was ever to know, and must not be published.
     ///
     /// # Errors
     /// When the ledger is damaged.
-    pub async fn take_up(self) -> Result<Box<Session>, TableError> {
+    pub async fn take_up(self) -> Result<Option<Box<Session>>, TableError> {
         let Self { deps, meta, binding } = self;
         let id = &meta.broadcast;
         let ledger = deps.workshop.health.patiently("ledger", || deps.table.ledger(id)).await?;
+        let found = deps.workshop.health.insist("binding", || deps.table.binding(id)).await?;
+        if found.is_none_or(|found| found.epoch != binding.epoch) {
+            return Ok(None);
+        }
         let now = deps.clock.now();
         let mut core = Core::new(
             now,
@@ -103,7 +108,7 @@ impl Claim {
         tracing::info!(live = %meta.live, broadcast = %id, epoch = binding.epoch.0, rows = ledger.rows.len(),
             late = ledger.late.len(), fills = ledger.fills.len(),
             closed = meta.closed.map(|closed| closed.reason == CloseReason::Unpublished), "broadcast taken up");
-        Ok(Box::new(Session::new(deps, meta, binding, core, ledger)))
+        Ok(Some(Box::new(Session::new(deps, meta, binding, core, ledger))))
     }
 }
 

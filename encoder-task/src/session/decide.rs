@@ -1,7 +1,7 @@
 //! What an unclear or refused write means, given what the table says afterwards. Pure.
 
 use media::{
-    id::{EncoderId, Epoch},
+    id::{BroadcastId, EncoderId, Epoch},
     ledger::{Fill, Row},
 };
 use service::{
@@ -87,14 +87,27 @@ pub fn bounds(binding: &Binding) -> Bounds {
     Bounds { end: binding.live_end, floor: binding.floor }
 }
 
-/// Whether a manifest that is in the way may be replaced by `epoch` of `broadcast`. `shared`: other broadcasts write there as well.
+/// Whose a manifest is that is in the way of one's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InTheWay {
+    /// One's own, an earlier epoch's, or an earlier broadcast's of the live: it may be replaced.
+    Replaceable,
+    /// That of a later broadcast of the live: it stays, and one's own broadcast goes on without.
+    NextBroadcast,
+    /// A later epoch's of the same broadcast: somebody else has it.
+    LaterEpoch,
+}
+
+/// Decides about a manifest that is in the way of `epoch` of `broadcast`. `shared`: other broadcasts write there as well.
 #[must_use]
-pub fn may_replace(found: &Object, broadcast: &media::id::BroadcastId, epoch: Epoch, shared: bool) -> bool {
-    let theirs: Option<media::id::BroadcastId> = found.broadcast.as_deref().and_then(|id| id.parse().ok());
+pub fn in_the_way(found: &Object, broadcast: &BroadcastId, epoch: Epoch, shared: bool) -> InTheWay {
+    let theirs: Option<BroadcastId> = found.broadcast.as_deref().and_then(|id| id.parse().ok());
     match theirs {
-        Some(theirs) if theirs == *broadcast => found.epoch.is_none_or(|theirs| theirs <= epoch.0),
-        Some(theirs) => !shared || theirs < *broadcast,
-        None => true,
+        Some(theirs) if theirs == *broadcast && found.epoch.is_some_and(|theirs| theirs > epoch.0) => {
+            InTheWay::LaterEpoch
+        }
+        Some(theirs) if shared && theirs > *broadcast => InTheWay::NextBroadcast,
+        Some(_) | None => InTheWay::Replaceable,
     }
 }
 
@@ -102,7 +115,7 @@ pub fn may_replace(found: &Object, broadcast: &media::id::BroadcastId, epoch: Ep
 mod tests {
     use bytes::Bytes;
     use media::{
-        id::{BroadcastId, ChunkPos, ChunkSeq, PublishNo},
+        id::{ChunkPos, ChunkSeq, PublishNo},
         ledger::{Cursor, Naming, Shown},
         time::WallTime,
     };
@@ -189,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn who_may_replace_a_manifest() {
+    fn a_manifest_in_the_way() {
         let id = |n: u64| BroadcastId::new(n, [0; 10]);
         let found = |broadcast: Option<BroadcastId>, epoch: Option<u64>| Object {
             bytes: Bytes::new(),
@@ -198,18 +211,19 @@ mod tests {
             broadcast: broadcast.map(|id| id.to_string()),
             source: None,
         };
+        let (mine, next, fenced) = (InTheWay::Replaceable, InTheWay::NextBroadcast, InTheWay::LaterEpoch);
         for (broadcast, epoch, own, shared) in [
-            (None, None, true, true),
-            (Some(id(5)), Some(2), true, true),
-            (Some(id(5)), Some(3), true, true),
-            (Some(id(5)), None, true, true),
-            (Some(id(5)), Some(4), false, false),
-            (Some(id(4)), Some(9), true, true),
-            (Some(id(6)), Some(1), true, false),
+            (None, None, mine, mine),
+            (Some(id(5)), Some(2), mine, mine),
+            (Some(id(5)), Some(3), mine, mine),
+            (Some(id(5)), None, mine, mine),
+            (Some(id(5)), Some(4), fenced, fenced),
+            (Some(id(4)), Some(9), mine, mine),
+            (Some(id(6)), Some(1), mine, next),
         ] {
             let object = found(broadcast.clone(), epoch);
-            assert_eq!(may_replace(&object, &id(5), Epoch(3), false), own, "{broadcast:?} {epoch:?}");
-            assert_eq!(may_replace(&object, &id(5), Epoch(3), true), shared, "{broadcast:?} {epoch:?}");
+            assert_eq!(in_the_way(&object, &id(5), Epoch(3), false), own, "{broadcast:?} {epoch:?}");
+            assert_eq!(in_the_way(&object, &id(5), Epoch(3), true), shared, "{broadcast:?} {epoch:?}");
         }
     }
 

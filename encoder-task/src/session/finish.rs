@@ -48,6 +48,11 @@ pub(super) async fn finish(
         let rows = || ledger.rows.iter().chain(&ledger.late);
         (rows().count(), rows().map(|row| row.end - row.start).sum::<i64>())
     };
+    // The broadcast is ending, and whoever is bound to it after this look knows that: what is final is not overwritten by what is not.
+    let found = deps.workshop.health.insist("binding", || deps.table.binding(&meta.broadcast)).await?;
+    if found.is_some_and(|found| found.epoch != binding.epoch) {
+        return Err(FinishError::Publish(PublishError::Fenced));
+    }
     let mut lingers = false;
     if chunks > 0 {
         lingers = publisher.finish().await?;

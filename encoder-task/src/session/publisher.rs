@@ -18,15 +18,15 @@ use service::{
     table::{Broadcast, Ledger, Table, TableError},
 };
 
-use super::decide::may_replace;
+use super::decide::{InTheWay, in_the_way};
 use crate::{
     manifest::{self, Input, ManifestError, Scope, State},
     retry::Health,
     session::claim::Deps,
 };
 
-/// Tries of one swap against other writers before giving up until the next commit. Only a takeover brings a second writer, and it
-/// fences the first at once.
+/// Tries of one swap against other writers before the broadcast is taken up anew. Only a takeover brings a second writer, and it fences
+/// the first at once.
 const SWAP_TRIES: u32 = 8;
 
 /// What is committed; shared between the session, which adds, and the publisher, which reads.
@@ -62,6 +62,9 @@ pub(super) enum PublishError {
     /// DynamoDB refused.
     #[error("the availability start could not be read")]
     Table(#[from] TableError),
+    /// Others wrote at every try.
+    #[error("{0} is being written by others all the time")]
+    Contended(String),
     /// S3 refused.
     #[error("the manifest could not be stored")]
     Bucket(#[from] BucketError),
@@ -80,6 +83,8 @@ struct Target {
     etag: Option<String>,
     /// The stable URL is shared by all broadcasts of the live.
     shared: bool,
+    /// A later broadcast of the live has it: it stays as it is.
+    taken: bool,
 }
 
 /// Writes the manifests of one broadcast.
@@ -107,6 +112,7 @@ impl Publisher {
             base_url: None,
             etag: None,
             shared: false,
+            taken: false,
         };
         let live = Target {
             key: names::live_manifest(live_id),
@@ -115,6 +121,7 @@ impl Publisher {
             base_url: Some(format!("../../{}", names::vod_prefix(live_id, id))),
             etag: None,
             shared: true,
+            taken: false,
         };
         Self { table, bucket, health, broadcast, epoch, clock, view, vod, live }
     }
@@ -202,6 +209,9 @@ struct Context<'a> {
 
 impl Context<'_> {
     async fn swap(&self, target: &mut Target, text: Bytes) -> Result<(), PublishError> {
+        if target.taken {
+            return Ok(());
+        }
         let meta = [(META_EPOCH, self.epoch.0.to_string()), (META_BROADCAST, self.broadcast.to_string())];
         for _ in 0..SWAP_TRIES {
             let condition = target.etag.clone().map_or(Condition::Absent, Condition::Matches);
@@ -216,22 +226,23 @@ impl Context<'_> {
                     target.etag = Some(etag);
                     return Ok(());
                 }
-                Put::Conflict => target.etag = self.look(target).await?,
+                Put::Conflict => {
+                    let get = || self.bucket.get(&target.key);
+                    let Some(found) = self.health.insist("get manifest", get).await? else {
+                        target.etag = None;
+                        continue;
+                    };
+                    match in_the_way(&found, self.broadcast, self.epoch, target.shared) {
+                        InTheWay::Replaceable => target.etag = Some(found.etag),
+                        InTheWay::NextBroadcast => {
+                            target.taken = true;
+                            return Ok(());
+                        }
+                        InTheWay::LaterEpoch => return Err(PublishError::Fenced),
+                    }
+                }
             }
         }
-        // Somebody writes all the time; the next commit tries again with what it then finds.
-        tracing::warn!(key = %target.key, "manifest is contended");
-        Ok(())
-    }
-
-    /// What is in the way: its entity tag if it may be replaced.
-    async fn look(&self, target: &Target) -> Result<Option<String>, PublishError> {
-        let found = self.health.insist("get manifest", || self.bucket.get(&target.key)).await?;
-        let Some(found) = found else { return Ok(None) };
-        if may_replace(&found, self.broadcast, self.epoch, target.shared) {
-            Ok(Some(found.etag))
-        } else {
-            Err(PublishError::Fenced)
-        }
+        Err(PublishError::Contended(target.key.clone()))
     }
 }

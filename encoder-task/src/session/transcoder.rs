@@ -138,7 +138,7 @@ struct Picture {
 
 impl Still for Picture {
     fn fill(&self, span: Span) -> BoxFuture<Result<Vec<Packaged>, String>> {
-        let (on, source, plan) = (self.on.clone(), Arc::clone(&self.source), self.plan.clone());
+        let (on, source, plan) = (self.on.clone(), Arc::clone(&self.source), self.plan);
         Box::pin(async move {
             on.work(move || source.fill(&span, &plan)).await?.map_err(|error| error.to_string())
         })
