@@ -20,6 +20,7 @@ Examples:
   gopcast up --demo                     start everything, with a test picture on air
   gopcast up --live shoes --live bags   two lives instead of `demo`
   gopcast live list                     what is on air, and what was
+  gopcast live set demo --slate a.png   what to show while the publisher is away
   gopcast live end demo                 end the show now; the replay follows
   gopcast broadcast list demo           the shows of a live
   gopcast broadcast verify BROADCAST    prove that nothing of a show is lost
