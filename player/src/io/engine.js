@@ -283,7 +283,8 @@ export class Engine {
    * place there: go on at that place. Else what plays plays to its end.
    */
   async #settle() {
-    this.stop();
+    // Something else is about to play.
+    if (this.loading !== null) return;
     const loading = new AbortController();
     this.loading = loading;
     const at = this.lastTime;
