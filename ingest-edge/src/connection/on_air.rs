@@ -1,29 +1,44 @@
 //! Who is on air through this process, by broadcast: a later publisher of a key stops an earlier one at once, without a word from the
 //! gateway (which stops one that came through another edge, at its next chunk), and begins when all that the earlier one sent is stored. So
 //! a publisher that returns, as most later ones are, loses nothing of what it had sent, not even through an outage of the bucket:
-//! encoders look for an earlier publish's chunks when they hear of the later one's first.
+//! encoders look for an earlier publish's chunks when they hear of the later one's first. Nor does it cover any of it: media time may have
+//! been ahead of the clock, and it begins no earlier than that ended.
 //!
 //! Invariants: a [`Seat`] is listed until it is dropped, which is when its publish stores nothing any more; of the seats of a broadcast
 //! all but the one with the highest number are superseded, in whatever order they came.
 
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    collections::{BTreeMap, VecDeque},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 
 use media::{
     id::{BroadcastId, PublishNo},
+    time::Ticks,
     verdict::{Code, Verdict},
 };
 use tokio_util::sync::CancellationToken;
 
-type Seats = BTreeMap<BroadcastId, BTreeMap<PublishNo, Place>>;
+/// Publishes that have ended whose end is remembered: media time is ahead of the clock by seconds at most, in which far fewer end.
+const ENDED_MAX: usize = 1024;
+
+#[derive(Debug, Default)]
+struct Seats {
+    taken: BTreeMap<BroadcastId, BTreeMap<PublishNo, Place>>,
+    /// Where those that have been given up lately ended; the oldest first.
+    ended: VecDeque<(BroadcastId, Ticks)>,
+}
 
 /// What is known of a publish that is listed.
 #[derive(Debug, Clone, Default)]
 struct Place {
     superseded: CancellationToken,
     stored: CancellationToken,
+    /// Where its chunks end so far, in ticks of presentation time; 0 before the first.
+    end: Arc<AtomicI64>,
 }
 
 /// All publishes on air.
@@ -37,8 +52,10 @@ pub(super) struct Seat {
     broadcast: BroadcastId,
     publish: PublishNo,
     place: Place,
-    /// Of those before it: cancelled when they store nothing any more.
-    before: Vec<CancellationToken>,
+    /// Those before it that were listed when it came.
+    before: Vec<Place>,
+    /// Where those that had ended before it came did.
+    ended: Ticks,
 }
 
 impl OnAir {
@@ -46,15 +63,17 @@ impl OnAir {
     pub(super) fn sit(self: &Arc<Self>, broadcast: &BroadcastId, publish: PublishNo) -> Seat {
         let place = Place::default();
         let mut seats = self.seats();
-        let here = seats.entry(broadcast.clone()).or_default();
+        let ended = seats.ended.iter().filter(|(other, _)| other == broadcast).map(|(_, end)| *end).max();
+        let here = seats.taken.entry(broadcast.clone()).or_default();
         here.insert(publish, place.clone());
         // The answers to two `open`s may arrive in the other order: then it is the newcomer that has been overtaken.
         for earlier in here.values().rev().skip(1) {
             earlier.superseded.cancel();
         }
-        let before = here.range(..publish).map(|(_, earlier)| earlier.stored.clone()).collect();
+        let before = here.range(..publish).map(|(_, earlier)| earlier.clone()).collect();
         drop(seats);
-        Seat { on_air: Arc::clone(self), broadcast: broadcast.clone(), publish, place, before }
+        let (broadcast, ended) = (broadcast.clone(), ended.unwrap_or(0));
+        Seat { on_air: Arc::clone(self), broadcast, publish, place, before, ended }
     }
 
     fn seats(&self) -> MutexGuard<'_, Seats> {
@@ -81,7 +100,18 @@ impl Seat {
 
     /// Those before it: each is cancelled when it stores nothing any more, which takes at most the time a publish has to end.
     pub(super) fn before(&self) -> Vec<CancellationToken> {
-        self.before.clone()
+        self.before.iter().map(|earlier| earlier.stored.clone()).collect()
+    }
+
+    /// Where those before it end, in ticks of presentation time, once they store nothing any more.
+    pub(super) fn begins_at(&self) -> Ticks {
+        let ends = self.before.iter().map(|earlier| earlier.end.load(Ordering::Acquire));
+        ends.fold(self.ended, Ticks::max)
+    }
+
+    /// The publish's chunks reach so far, in ticks of presentation time.
+    pub(super) fn reaches(&self, end: Ticks) {
+        self.place.end.fetch_max(end, Ordering::AcqRel);
     }
 }
 
@@ -89,11 +119,18 @@ impl Drop for Seat {
     fn drop(&mut self) {
         self.place.stored.cancel();
         let mut seats = self.on_air.seats();
-        if let Some(here) = seats.get_mut(&self.broadcast) {
+        if let Some(here) = seats.taken.get_mut(&self.broadcast) {
             here.remove(&self.publish);
             if here.is_empty() {
-                seats.remove(&self.broadcast);
+                seats.taken.remove(&self.broadcast);
             }
+        }
+        let end = self.place.end.load(Ordering::Acquire);
+        if end > 0 {
+            if seats.ended.len() >= ENDED_MAX {
+                seats.ended.pop_front();
+            }
+            seats.ended.push_back((self.broadcast.clone(), end));
         }
     }
 }
@@ -111,19 +148,23 @@ mod tests {
         let on_air = Arc::new(OnAir::default());
         let (one, other) = (BroadcastId::new(1, [0; 10]), BroadcastId::new(2, [0; 10]));
         let stopped = |seat: &Seat| seat.place.superseded.is_cancelled();
-        let free = |seat: &Seat| seat.before.iter().all(CancellationToken::is_cancelled);
+        let free = |seat: &Seat| seat.before().iter().all(CancellationToken::is_cancelled);
         let first = on_air.sit(&one, number(1));
         let elsewhere = on_air.sit(&other, number(1));
         let third = on_air.sit(&one, number(3));
         let late = on_air.sit(&one, number(2));
         assert_eq!([&first, &late, &third, &elsewhere].map(stopped), [true, true, false, false]);
         assert!(free(&first) && !free(&third) && !free(&late) && free(&elsewhere));
+        first.reaches(90_000);
         drop(first);
         assert!(free(&third) && free(&late));
+        assert_eq!([&third, &late, &elsewhere].map(Seat::begins_at), [90_000, 90_000, 0]);
         drop(late);
         let fourth = on_air.sit(&one, number(4));
         assert_eq!([&third, &fourth, &elsewhere].map(stopped), [true, false, false]);
         drop((third, fourth, elsewhere));
-        assert!(on_air.seats().is_empty());
+        assert!(on_air.seats().taken.is_empty());
+        assert_eq!(on_air.sit(&one, number(5)).begins_at(), 90_000, "remembered");
+        assert_eq!(on_air.sit(&other, number(2)).begins_at(), 0);
     }
 }

@@ -6,10 +6,11 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use media::{
+    chunk::Header,
     flv,
     id::KeyHash,
     ingest::{self, Assembler, Output},
-    time::WallTime,
+    time::{Ticks, VIDEO_TIMESCALE, WallTime, rescale},
     verdict::{Code, Verdict},
     wire::{Close, CloseReason, CloseReply, GatewayRequest, Open, OpenReply, Opened, Start, StartReply},
 };
@@ -200,7 +201,10 @@ impl<B: Backend> Publish<B> {
                     self.began = Some(Instant::now());
                     self.starting = Some(self.ask_start(first_frame));
                 }
-                Output::Chunk(chunk) => self.queue.push(chunk)?,
+                Output::Chunk(chunk) => {
+                    self.seat.reaches(end(&chunk.header));
+                    self.queue.push(chunk)?;
+                }
                 Output::Warning(warning) => warnings.push(warning),
             }
         }
@@ -243,8 +247,8 @@ impl<B: Backend> Publish<B> {
         self.starting = None;
         match reply? {
             StartReply::Started { availability_start, resume_at } => {
-                // What earlier publishes have filled is not told; wall-clock time alone places this one.
-                self.assembler.started(availability_start, resume_at);
+                // The gateway knows what is committed; what an earlier publish has stored last may not be yet.
+                self.assembler.started(availability_start, resume_at.max(Some(self.seat.begins_at())));
                 self.drain().map(|_| ())
             }
             StartReply::Stop(verdict) => Err(verdict),
@@ -297,6 +301,15 @@ impl<B: Backend> Publish<B> {
             jumps = stats.jumps,
             duration_ms = self.began.map(|began| millis(began.elapsed())),
         );
+    }
+}
+
+/// Where a chunk ends, in ticks of presentation time.
+fn end(header: &Header) -> Ticks {
+    match (&header.video, &header.audio) {
+        (Some(video), _) => video.end,
+        (None, Some(audio)) => rescale(audio.end, audio.sample_rate, VIDEO_TIMESCALE),
+        (None, None) => 0,
     }
 }
 

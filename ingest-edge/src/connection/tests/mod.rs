@@ -252,6 +252,27 @@ async fn a_return_in_an_outage_loses_nothing_of_what_was_sent_before() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_return_covers_nothing_of_what_was_sent_before() {
+    // At once, and when all of it is stored.
+    for pause in [Duration::ZERO, secs(1)] {
+        let edge = Edge::new();
+        let mut before = Publisher::start(&edge, SECOND, 0).await;
+        before.ahead(secs(2));
+        assert!(before.send_until(5 * SECOND + 5).await);
+        before.reset();
+        tokio::time::sleep(pause).await;
+        let mut after = Publisher::start(&edge, SECOND, 0).await;
+        assert!(after.send_until(2 * SECOND).await);
+        after.unpublish().await;
+        edge.finished().await;
+        let span = |chunk: &Chunk| chunk.header.video.as_ref().map(|video| (video.start, video.end)).unwrap();
+        let (before, after) = (edge.world.chunks(1), edge.world.chunks(2));
+        assert_eq!(span(before.last().unwrap()).1, i64::from(VIDEO_TIMESCALE) * 26 / 5);
+        assert_eq!(span(&after[0]).0, span(before.last().unwrap()).1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_return_begins_where_the_gateway_says_whatever_its_clock_shows() {
     let edge = Edge::new();
     let mut publisher = Publisher::start(&edge, SECOND, 3_600_000).await;

@@ -61,6 +61,11 @@ impl Publisher {
         publisher
     }
 
+    /// Sends earlier by so much than its pictures are shown.
+    pub(super) fn ahead(&mut self, by: Duration) {
+        self.began -= by;
+    }
+
     /// Sends up to so many pictures in all, each at its time (or as soon after as the socket takes it). False when the connection is closed.
     pub(super) async fn send_until(&mut self, pictures: u32) -> bool {
         while self.pictures < pictures {
