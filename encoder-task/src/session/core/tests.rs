@@ -347,3 +347,74 @@ fn a_stray_is_never_shown_live() {
     core.handle(at(6), Input::Committed(pos(1, 2), None));
     assert_eq!(drain(&mut core, at(6)), [Effect::Finish]);
 }
+
+/// Every input in every phase, draining or not: what phase follows, written out.
+#[test]
+fn every_phase_takes_every_input() {
+    let bounds = Bounds { end: None, floor: None };
+    let look = |core: &Core, ending| Input::Looked(Box::new(Seen { ending, ..seen(core) }));
+    let closed = |reason| Input::Closed { publish: PublishNo::FIRST, reason };
+    let inputs = |core: &Core| {
+        vec![
+            (Input::Chunk(pos(1, 2)), None),
+            (Input::Chunk(pos(2, 0)), None),
+            (closed(CloseReason::Unpublished), None),
+            (closed(CloseReason::Lost), None),
+            (closed(CloseReason::Stopped), None),
+            (Input::End, Some(Phase::Ending)),
+            (Input::Listed(vec![pos(1, 2), pos(9, 9)]), None),
+            (Input::Done(pos(1, 2), None), None),
+            (Input::Done(pos(1, 2), Some(place(pos(1, 2)))), None),
+            (Input::Committed(pos(1, 2), None), None),
+            (Input::Refused(bounds), None),
+            (Input::Filled(piece(4, 6)), None),
+            (Input::FillRefused(bounds), None),
+            (Input::Unfillable, None),
+            (look(core, false), None),
+            (look(core, true), Some(Phase::Ending)),
+            (Input::Drain, None),
+            (Input::Expired, Some(Phase::Ending)),
+            (Input::Extended(PublishNo::new(2).unwrap()), Some(Phase::OnAir)),
+        ]
+    };
+    let in_phase = |phase| {
+        let mut core = on_air();
+        match phase {
+            Phase::OnAir => {}
+            Phase::Expiring => {
+                core.handle(at(4), closed(CloseReason::Unpublished));
+                assert_eq!(drain(&mut core, at(4)), [Effect::Expire(PublishNo::FIRST)]);
+            }
+            Phase::Ending => core.handle(at(4), Input::End),
+            Phase::Finished => {
+                core.handle(at(4), Input::End);
+                drain(&mut core, at(4));
+                core.handle(at(4), Input::Listed(vec![]));
+                assert_eq!(drain(&mut core, at(4)), [Effect::Finish]);
+            }
+        }
+        assert_eq!(core.phase, phase);
+        core
+    };
+    for phase in [Phase::OnAir, Phase::Expiring, Phase::Ending, Phase::Finished] {
+        for draining in [false, true] {
+            for (input, asked) in inputs(&in_phase(phase)) {
+                let mut core = in_phase(phase);
+                if draining {
+                    core.handle(at(4), Input::Drain);
+                }
+                let said = format!("{phase:?} {draining} {input:?}");
+                core.handle(at(5), input);
+                let expected = match (phase, asked) {
+                    // What is ending ends.
+                    (Phase::Ending | Phase::Finished, _) | (_, None) => phase,
+                    (Phase::OnAir | Phase::Expiring, Some(next)) => next,
+                };
+                assert_eq!(core.phase, expected, "{said}");
+                // And whatever is to be done comes to an end.
+                assert!(drain(&mut core, at(5)).len() < 10, "{said}");
+                assert!(core.wake(at(5)).is_none_or(|wake| wake > at(0)), "{said}");
+            }
+        }
+    }
+}
