@@ -124,6 +124,24 @@ test('a live from before its first second to after its last, and its replay', as
   await early.done();
 });
 
+test('what plays turns into a replay whose holes are closed, and goes on at the same moment', async () => {
+  const broadcast = await fixture.begin('coats', { origin: 1 });
+  const { page, done } = await visit(`/watch/coats/${broadcast}`);
+  await inPhase(page, 'playing');
+  await playsPast(page, 7);
+  fixture.closeHole('coats', 2);
+  await fixture.end('coats');
+  const before = await stats(page);
+  // Four seconds are gone from before this moment; the rest is what played meanwhile.
+  await page.waitForFunction((was) => {
+    const { currentTime, readyState } = document.querySelector('#video');
+    return readyState > 2 && currentTime > was - 4.5 && currentTime < was;
+  }, before.currentTime);
+  await inPhase(page, 'ended');
+  assert.equal((await stats(page)).errors, 0);
+  await done();
+});
+
 test('a lost network is waited out without a reload', async () => {
   await fixture.begin('hats');
   const { page, done } = await visit('/watch/hats', /ERR_|Failed to load/);
