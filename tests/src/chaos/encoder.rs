@@ -70,11 +70,13 @@ impl Disturbance<'_> {
             })?;
             hold(self.calm);
         }
-        report.fault(format!("{times} × {}", self.what));
+        let lasts =
+            if self.lasts.is_zero() { String::new() } else { format!(" for {} s", self.lasts.as_secs()) };
+        report.fault(format!("{times} × {}{lasts}", self.what));
         let level = show.level(report, LEVEL_WITHIN);
         let audience = audience.check(report, STALL_MAX);
         let over = show.end()?;
         over.check(report)?;
-        level.and(audience)
+        over.judge(level.and(audience))
     }
 }

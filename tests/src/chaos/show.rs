@@ -300,6 +300,14 @@ impl Over<'_> {
         anyhow::bail!("{} faults:\n  {}", faults.len() - 1, faults.join("\n  "))
     }
 
+    /// Keeps the logs when something else than [`Over::check`] has failed, and says where.
+    ///
+    /// # Errors
+    /// Those of `result`.
+    pub fn judge(&self, result: Result<()>) -> Result<()> {
+        result.map_err(|error| anyhow::anyhow!("{error:#}\n{}", keep_logs(self.cluster, &self.broadcast)))
+    }
+
     fn pictures(&self, report: &mut Report) -> Result<()> {
         let want = &self.stored.stamps;
         anyhow::ensure!(!want.is_empty(), "nothing was stored");

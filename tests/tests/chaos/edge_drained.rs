@@ -53,6 +53,6 @@ fn a_draining_edge_sends_its_publishers_elsewhere() -> Result<()> {
             holes.len() <= 1 && holes.iter().all(|hole| *hole <= MISSING_MAX),
             "the stored pictures have holes {holes:?}"
         );
-        level.and(audience)
+        over.judge(level.and(audience))
     })
 }

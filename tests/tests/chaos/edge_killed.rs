@@ -57,6 +57,6 @@ fn publishers_go_on_through_another_edge() -> Result<()> {
         anyhow::ensure!(holes.len() == kills, "the stored pictures have holes {holes:?}");
         let worst = holes.iter().max().context("no hole")?;
         anyhow::ensure!(*worst <= MISSING_MAX, "{worst} pictures are missing at once");
-        level.and(audience)
+        over.judge(level.and(audience))
     })
 }

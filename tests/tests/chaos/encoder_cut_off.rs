@@ -4,15 +4,19 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use tests::chaos::{encoder::Disturbance, faults::Faults, report::scenario};
+use tests::chaos::{
+    encoder::Disturbance,
+    faults::Faults,
+    report::{pick, scenario},
+};
 
 #[test]
 fn an_encoder_that_nobody_reaches_is_replaced() -> Result<()> {
-    scenario("encoder unreachable for 15 s", |report| {
+    scenario("encoder unreachable", |report| {
         Disturbance {
-            what: "black hole of 15 s before the serving encoder",
+            what: "black hole before the serving encoder",
             times: (1, 5),
-            lasts: Duration::from_secs(15),
+            lasts: Duration::from_secs(pick(8, 15)),
             calm: Duration::from_secs(5),
             always_watched: false,
             begin: &|cluster, serving| cluster.keeper().door(serving, |door| door.set(Faults::BLACK_HOLE)),

@@ -5,15 +5,18 @@ use std::time::Duration;
 
 use anyhow::Result;
 use nix::sys::signal::Signal;
-use tests::chaos::{encoder::Disturbance, report::scenario};
+use tests::chaos::{
+    encoder::Disturbance,
+    report::{pick, scenario},
+};
 
 #[test]
 fn an_encoder_that_hangs_and_wakes_changes_nothing() -> Result<()> {
-    scenario("encoder SIGSTOP 15 s, SIGCONT", |report| {
+    scenario("encoder SIGSTOP, SIGCONT", |report| {
         Disturbance {
-            what: "SIGSTOP of 15 s of the serving encoder, then SIGCONT",
+            what: "SIGSTOP of the serving encoder",
             times: (1, 5),
-            lasts: Duration::from_secs(15),
+            lasts: Duration::from_secs(pick(8, 15)),
             calm: Duration::from_secs(5),
             always_watched: false,
             begin: &|cluster, serving| cluster.keeper().signal(serving, Signal::SIGSTOP),

@@ -4,7 +4,10 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use tests::chaos::{encoder::Disturbance, report::scenario};
+use tests::chaos::{
+    encoder::Disturbance,
+    report::{pick, scenario},
+};
 
 #[test]
 fn nothing_is_lost_when_encoders_are_killed() -> Result<()> {
@@ -13,7 +16,7 @@ fn nothing_is_lost_when_encoders_are_killed() -> Result<()> {
             what: "kill -9 of the serving encoder",
             times: (2, 12),
             lasts: Duration::ZERO,
-            calm: Duration::from_secs(10),
+            calm: Duration::from_secs(pick(7, 10)),
             always_watched: true,
             begin: &|cluster, serving| cluster.keeper().kill(serving, false),
             end: &|_, _| Ok(()),

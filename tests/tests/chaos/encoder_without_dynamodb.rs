@@ -4,15 +4,20 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use tests::chaos::{cluster::Way, encoder::Disturbance, faults::Faults, report::scenario};
+use tests::chaos::{
+    cluster::Way,
+    encoder::Disturbance,
+    faults::Faults,
+    report::{pick, scenario},
+};
 
 #[test]
 fn an_encoder_without_dynamodb_is_replaced() -> Result<()> {
-    scenario("encoder without DynamoDB for 15 s", |report| {
+    scenario("encoder without DynamoDB", |report| {
         Disturbance {
-            what: "black hole of 15 s between the serving encoder and DynamoDB",
+            what: "black hole between the serving encoder and DynamoDB",
             times: (1, 5),
-            lasts: Duration::from_secs(15),
+            lasts: Duration::from_secs(pick(8, 15)),
             calm: Duration::from_secs(5),
             always_watched: false,
             begin: &|cluster, serving| cluster.fault(serving, Way::DynamoDb, Faults::BLACK_HOLE),

@@ -45,6 +45,6 @@ fn shows_go_on_when_the_gateway_is_killed() -> Result<()> {
         let over = show.end()?;
         over.check(report)?;
         anyhow::ensure!(killed >= usize::try_from(kills)? / 2, "only {killed} processes were there to kill");
-        level.and(audience)
+        over.judge(level.and(audience))
     })
 }

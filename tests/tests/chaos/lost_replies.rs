@@ -55,6 +55,6 @@ fn lost_replies_double_nothing() -> Result<()> {
         let over = show.end()?;
         over.check(report)?;
         anyhow::ensure!(lost > 0, "no reply was lost");
-        level
+        over.judge(level)
     })
 }

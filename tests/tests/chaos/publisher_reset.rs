@@ -58,6 +58,6 @@ fn players_go_on_over_a_reset_of_the_publisher() -> Result<()> {
             (replayed - stored).abs() <= seams,
             "{stored} s are stored, the replay has {replayed} s"
         );
-        level.and(audience)
+        over.judge(level.and(audience))
     })
 }

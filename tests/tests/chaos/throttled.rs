@@ -47,6 +47,6 @@ fn nothing_is_lost_when_storage_throttles() -> Result<()> {
         let over = show.end()?;
         over.check(report)?;
         anyhow::ensure!(counts > 0, "no request was refused");
-        level.and(audience)
+        over.judge(level.and(audience))
     })
 }

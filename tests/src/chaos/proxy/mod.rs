@@ -332,3 +332,6 @@ impl AsyncWrite for Line {
         Pin::new(&mut self.stream).poll_shutdown(task)
     }
 }
+
+#[cfg(test)]
+mod tests;
