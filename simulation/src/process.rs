@@ -7,9 +7,9 @@ use std::{collections::BTreeSet, fmt, sync::Arc, sync::Mutex, sync::MutexGuard, 
 
 use media::time::WallTime;
 use service::clock::{Clock, Source};
-use tokio::{sync::watch, time::Instant};
+use tokio::{sync::Notify, time::Instant};
 
-use crate::{weather::Service, world::World};
+use crate::{dice::Dice, weather::Service, world::World};
 
 /// Simulated time starts here: 2026-01-01.
 pub const EPOCH: WallTime = WallTime(1_767_225_600_000_000);
@@ -28,13 +28,20 @@ pub enum Status {
 /// A process.
 pub struct Process {
     name: String,
-    status: watch::Sender<Status>,
+    status: Mutex<Status>,
+    /// Wakes in the order of waiting; a watch channel does not.
+    changed: Notify,
+    dice: Mutex<Dice>,
     cut: Mutex<BTreeSet<Service>>,
     /// How far its clock is ahead, in microseconds.
     skew: i64,
     /// How much faster its clock runs, in millionths.
     drift: i64,
     world: Arc<World>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Process {
@@ -47,8 +54,16 @@ impl Process {
     /// A running process.
     pub(crate) fn new(world: &Arc<World>, name: String) -> Arc<Self> {
         let (skew, drift) = world.skew();
-        let status = watch::Sender::new(Status::Running);
-        Arc::new(Self { name, status, cut: Mutex::default(), skew, drift, world: Arc::clone(world) })
+        Arc::new(Self {
+            status: Mutex::new(Status::Running),
+            changed: Notify::new(),
+            dice: Mutex::new(world.derived((&name, "process"))),
+            name,
+            cut: Mutex::default(),
+            skew,
+            drift,
+            world: Arc::clone(world),
+        })
     }
 
     /// Its name.
@@ -66,7 +81,7 @@ impl Process {
     /// How it is.
     #[must_use]
     pub fn status(&self) -> Status {
-        *self.status.borrow()
+        *lock(&self.status)
     }
 
     /// Whether it is dead.
@@ -76,37 +91,46 @@ impl Process {
     }
 
     /// Kills, stops or continues it. The dead stay dead.
-    pub fn set(&self, status: Status) {
-        let changed = self.status.send_if_modified(|now| {
-            let changes = *now != Status::Dead && *now != status;
-            if changes {
-                *now = status;
+    pub fn set(&self, new: Status) {
+        {
+            let mut status = lock(&self.status);
+            if *status == Status::Dead || *status == new {
+                return;
             }
-            changes
-        });
-        if changed {
-            self.world.note(&self.name, "process", "", || format!("{status:?}"));
+            *status = new;
+        }
+        self.world.note(&self.name, "process", "", || format!("{new:?}"));
+        self.changed.notify_waiters();
+    }
+
+    async fn reaches(&self, wanted: Status) {
+        loop {
+            // Made before the look, so that no change falls between.
+            let changed = self.changed.notified();
+            if self.status() == wanted {
+                return;
+            }
+            changed.await;
         }
     }
 
     /// Returns when it runs; never if it is dead.
     pub async fn ready(&self) {
-        if self.status() == Status::Running {
-            return;
-        }
-        let mut status = self.status.subscribe();
-        // The sender lives as long as `self`.
-        let _ = status.wait_for(|status| *status == Status::Running).await;
+        self.reaches(Status::Running).await;
     }
 
     /// Returns when it is dead.
     pub async fn died(&self) {
-        let mut status = self.status.subscribe();
-        let _ = status.wait_for(|status| *status == Status::Dead).await;
+        self.reaches(Status::Dead).await;
+    }
+
+    /// Its own dice.
+    pub(crate) fn dice(&self) -> MutexGuard<'_, Dice> {
+        lock(&self.dice)
     }
 
     fn cuts(&self) -> MutexGuard<'_, BTreeSet<Service>> {
-        self.cut.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.cut)
     }
 
     /// Cuts it off from a service, or joins it again.
@@ -150,9 +174,9 @@ impl Source for Local {
     }
 
     fn fill(&self, bytes: &mut [u8]) {
-        let mut state = self.0.world.state();
+        let mut dice = self.0.dice();
         for piece in bytes.chunks_mut(8) {
-            let random = state.dice.next().to_le_bytes();
+            let random = dice.next().to_le_bytes();
             piece.copy_from_slice(&random[..piece.len()]);
         }
     }

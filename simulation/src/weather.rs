@@ -75,6 +75,8 @@ pub struct Fate {
     pub back: Duration,
     /// What goes wrong.
     pub mishap: Option<Mishap>,
+    /// Whether it arrives even if its sender dies on the way.
+    pub survives: bool,
 }
 
 /// What goes wrong.
@@ -100,11 +102,9 @@ const PATIENCE_MS: (u64, u64) = (1_000, 10_000);
 impl Fate {
     /// Throws the dice for one call.
     pub fn thrown(dice: &mut Dice, weather: &Weather, cut: bool) -> Self {
-        let way = |dice: &mut Dice| match dice.permille(weather.slow) {
-            true => dice.millis(100, 4_000),
-            false => dice.millis(1, 12),
-        };
-        let (there, back) = (way(dice), way(dice));
+        // One way of the two is enough for the usual time; each wait costs the simulation some work.
+        let there = if dice.permille(weather.slow) { dice.millis(100, 4_000) } else { dice.millis(1, 20) };
+        let back = if dice.permille(weather.slow) { dice.millis(100, 4_000) } else { Duration::ZERO };
         let patience = |dice: &mut Dice| dice.millis(PATIENCE_MS.0, PATIENCE_MS.1);
         let mishap = if cut {
             // A partition: nothing passes. Half of the time it also swallows replies of what is on its way.
@@ -125,6 +125,6 @@ impl Fate {
         } else {
             None
         };
-        Self { there, back, mishap }
+        Self { there, back, mishap, survives: dice.permille(500) }
     }
 }

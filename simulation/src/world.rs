@@ -4,6 +4,7 @@
 
 use std::{
     fmt,
+    hash::{DefaultHasher, Hash, Hasher},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -50,6 +51,7 @@ pub(crate) struct State {
 
 /// The world.
 pub struct World {
+    seed: u64,
     state: Mutex<State>,
     began: Instant,
     mutation: Option<Mutation>,
@@ -77,7 +79,7 @@ impl World {
             violation: None,
             skews,
         };
-        Arc::new(Self { state: Mutex::new(state), began: Instant::now(), mutation, violated: Notify::new() })
+        Arc::new(Self { seed, state: Mutex::new(state), began: Instant::now(), mutation, violated: Notify::new() })
     }
 
     /// What changes. Never held across an await: everything is on one thread.
@@ -110,11 +112,19 @@ impl World {
         (around(SKEW_MAX), around(DRIFT_MAX))
     }
 
+    /// Dice that fall as the seed and `of` say, whatever else has been thrown: what happens to one must not depend on the order in which
+    /// tasks that are ready at the same instant run, some of which the runtime wakes in any order.
+    pub(crate) fn derived(&self, of: impl Hash) -> Dice {
+        let mut hasher = DefaultHasher::new();
+        (self.seed, of).hash(&mut hasher);
+        Dice::new(hasher.finish())
+    }
+
     /// Throws the dice for one call.
-    pub(crate) fn fate(&self, cut: bool) -> Fate {
-        let mut state = self.state();
-        let weather = state.weather;
-        Fate::thrown(&mut state.dice, &weather, cut)
+    pub(crate) fn fate(&self, who: &str, service: Service, subject: &str, cut: bool) -> Fate {
+        let weather = self.state().weather;
+        let mut dice = self.derived((who, service, subject, self.now()));
+        Fate::thrown(&mut dice, &weather, cut)
     }
 
     /// Takes an event down.

@@ -61,8 +61,8 @@ impl Scenario {
             edges: world.between(1, 2),
             gateways: world.between(1, 3),
             lives: one_of(&[1, 1, 1, 2]),
-            window_seconds: one_of(&[0, 3, 8, 8, 20, 40]),
-            publishes: world.between(1, 5),
+            window_seconds: one_of(&[0, 2, 5, 5, 12, 30]),
+            publishes: world.between(1, 4),
             fault_every: one_of(&[0, 12_000, 6_000, 3_000, 1_500]),
             faults: world.between(1, (1 << FAULTS.len()) - 1),
             rivals: one_of(&[0, 0, 150, 400]),
@@ -235,7 +235,7 @@ impl Director {
                 _ => CloseReason::Unpublished,
             };
             let gop = world.between(500, 2_000);
-            let plan = Plan { gops: world.between(1, 12), gop_ms: (gop, gop + world.between(0, 1_000)), end };
+            let plan = Plan { gops: world.between(1, 10), gop_ms: (gop, gop + world.between(0, 1_000)), end };
             let connection = {
                 let mut cast = self.cast();
                 cast.connections += 1;

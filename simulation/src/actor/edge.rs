@@ -123,9 +123,9 @@ impl Edge {
 
     /// Sends GOPs as time passes; an error when the publish was stopped.
     async fn send(&self, opened: &Opened, queue: &mut Queue, plan: Plan) -> Result<(), ()> {
-        let world = self.process.world();
+        let mut dice = self.process.world().derived((opened.broadcast.as_str(), opened.publish.get()));
         // The connection is up before the first picture comes.
-        tokio::time::sleep(world.millis(0, 300)).await;
+        tokio::time::sleep(dice.millis(0, 300)).await;
         let (began, first_frame) = (Instant::now(), self.clock().now());
         let (broadcast, publish) = (opened.broadcast.clone(), opened.publish);
         let request = GatewayRequest::Start(Start { broadcast, publish, first_frame });
@@ -136,11 +136,11 @@ impl Edge {
         let mut due = began;
         for seq in 0..plan.gops {
             let mut jump = Duration::ZERO;
-            if seq > 0 && world.permille(15) {
+            if seq > 0 && dice.permille(15) {
                 // The publisher's clock jumps: the timeline is re-anchored.
-                jump = world.millis(300, 1_500);
+                jump = dice.millis(300, 1_500);
             }
-            let length = world.millis(plan.gop_ms.0, plan.gop_ms.1);
+            let length = dice.millis(plan.gop_ms.0, plan.gop_ms.1);
             due += jump + length;
             loop {
                 tokio::select! {

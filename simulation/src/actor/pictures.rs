@@ -58,10 +58,11 @@ fn package(start: Ticks, end: Ticks, bytes: Bytes) -> Result<Packaged, String> {
 
 impl Pictures {
     /// Some time's work.
-    async fn work(&self) {
+    async fn work(&self, chunk: &Chunk) {
         let world = self.0.world();
-        let (least, most) = if world.permille(950) { (20, 600) } else { (600, 3_000) };
-        tokio::time::sleep(world.millis(least, most)).await;
+        let mut dice = world.derived((self.0.name(), &chunk.header.broadcast, chunk.header.pos, world.now()));
+        let (least, most) = if dice.permille(950) { (20, 600) } else { (600, 3_000) };
+        tokio::time::sleep(dice.millis(least, most)).await;
     }
 }
 
@@ -69,7 +70,7 @@ impl Transcoder for Pictures {
     fn transcode(&self, chunk: Chunk, _: Profile) -> BoxFuture<Result<Made, String>> {
         let this = self.clone();
         Box::pin(async move {
-            this.work().await;
+            this.work(&chunk).await;
             let Some(video) = &chunk.header.video else { return Err("no pictures".to_owned()) };
             let pos = chunk.header.pos;
             let text = format!("{}-{} by {}", pos.publish.get(), pos.seq.0, this.0.name());

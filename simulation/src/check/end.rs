@@ -107,7 +107,7 @@ impl Show {
         let key = names::vod_manifest(live, id);
         let manifest = objects.get(&key).and_then(|object| std::str::from_utf8(&object.bytes).ok());
         let mut rows: Vec<_> = self.rows.iter().collect();
-        rows.sort_by_key(|row| (row.start, row.pos));
+        rows.sort_by_key(|row| row.pos);
         let expected: Vec<String> = rows
             .iter()
             .flat_map(|row| {

@@ -105,6 +105,8 @@ pub(crate) struct Show {
     pub(crate) availability_start: Option<WallTime>,
     /// Since when it takes no more publishes.
     pub(crate) ending: Option<Duration>,
+    /// Since when the floor is where it is.
+    pub(crate) floored: Option<Duration>,
     /// In the order of commits.
     pub(crate) rows: Vec<Row>,
     pub(crate) committed: BTreeSet<ChunkPos>,

@@ -1,5 +1,7 @@
 //! Checks on every write to the table.
 
+use std::time::Duration;
+
 use media::{
     id::{BroadcastId, ChunkPos, ChunkSeq, PublishNo},
     ledger::{Fill, Row, Segment},
@@ -16,6 +18,10 @@ use crate::{
     },
     mutation::number,
 };
+
+/// A publish that has started keeps its place on the live timeline for at least so long, however silent it is: the longest GOP takes
+/// 10 s, of which clocks that are 2 s off each way may take some.
+const FLOOR_STANDS: Duration = Duration::from_secs(6);
 
 pub(super) fn text<'a>(item: Option<&'a Item>, name: &str) -> Option<&'a str> {
     match item?.get(name) {
@@ -52,7 +58,7 @@ impl Checks {
         changed: &[Changed],
         rows: &Rows,
         objects: &Objects,
-        now: std::time::Duration,
+        now: Duration,
     ) -> Found {
         let mut found = Found::new();
         // The ledger first, so that the binding's cursor is compared with what was written beside it.
@@ -63,7 +69,7 @@ impl Checks {
                     sk if sk.starts_with("GOP#") || sk.starts_with("LATE#") => {
                         self.row(&id, who, change, rows, objects, &mut found);
                     }
-                    sk if sk.starts_with("FILL#") => self.fill(&id, who, change, rows, &mut found),
+                    sk if sk.starts_with("FILL#") => self.fill(&id, who, change, rows, now, &mut found),
                     _ => {}
                 }
             }
@@ -73,7 +79,7 @@ impl Checks {
             if change.key.sk == "BINDING"
                 && let Some(id) = broadcast(&change.key.pk)
             {
-                self.binding(&id, change, &mut found);
+                self.binding(&id, change, now, &mut found);
                 counts = true;
             }
             if change.key.pk == "ENCODERS" {
@@ -97,7 +103,7 @@ impl Checks {
         self.shows.entry(id.clone()).or_insert_with(|| Show { number, ..Show::default() })
     }
 
-    fn meta(&mut self, id: &BroadcastId, change: &Changed, now: std::time::Duration, found: &mut Found) {
+    fn meta(&mut self, id: &BroadcastId, change: &Changed, now: Duration, found: &mut Found) {
         let (before, after) = (change.before.as_ref(), change.after.as_ref());
         let show = self.show(id);
         show.live = text(after, "live").and_then(|live| live.parse().ok());
@@ -185,18 +191,28 @@ impl Checks {
         show.rows.push(row);
     }
 
-    fn fill(&mut self, id: &BroadcastId, who: &str, change: &Changed, rows: &Rows, found: &mut Found) {
+    fn fill(&mut self, id: &BroadcastId, who: &str, change: &Changed, rows: &Rows, now: Duration, found: &mut Found) {
         self.writer(id, who, change, rows, found);
         let Some(fill) = document::<Fill>(change.after.as_ref(), "fill") else {
             return found.push((Invariant::RowsTellTheTruth, format!("{} of {id} can't be read", change.key.sk)));
         };
         self.fills += 1;
         let name = format!("{id} fill at {}", fill.start);
-        let floor = ticks(rows.get(&Key::new(change.key.pk.as_str(), "BINDING")), "floor_at");
-        if floor.is_some_and(|at| fill.start < at && at < fill.end) {
-            found.push((Invariant::FloorHolds, format!("{name} ends at {}, the latest publish begins at {floor:?}", fill.end)));
-        }
+        let binding = rows.get(&Key::new(change.key.pk.as_str(), "BINDING"));
+        let floor = (num(binding, "floor_publish"), ticks(binding, "floor_at"));
+        let meta = rows.get(&Key::new(change.key.pk.as_str(), "META"));
+        let (latest, closed) = (num(meta, "publish"), num(meta, "closed_publish"));
         let show = self.show(id);
+        if let (Some(publish), Some(at)) = floor
+            && at < fill.end
+            && latest == Some(publish)
+            && closed != Some(publish)
+            && show.rows.iter().all(|row| i128::from(row.pos.publish.get()) < publish)
+            && show.floored.is_some_and(|since| now.saturating_sub(since) < FLOOR_STANDS)
+        {
+            let what = format!("{name} ends at {}, publish {publish} begins at {at} and has just started", fill.end);
+            found.push((Invariant::FloorHolds, what));
+        }
         if let Some(live) = show.live.clone() {
             for segment in &fill.segments {
                 let key = names::segment(&live, id, &segment.rung, segment.time, fill.naming);
@@ -206,7 +222,7 @@ impl Checks {
         show.overlap(&name, fill.start, fill.end, found);
     }
 
-    fn binding(&mut self, id: &BroadcastId, change: &Changed, found: &mut Found) {
+    fn binding(&mut self, id: &BroadcastId, change: &Changed, now: Duration, found: &mut Found) {
         let (before, after) = (change.before.as_ref(), change.after.as_ref());
         match text(after, "encoder") {
             Some(encoder) => drop(self.bindings.insert(id.to_string(), encoder.to_owned())),
@@ -225,6 +241,9 @@ impl Checks {
         }
         self.rebinds += u64::from(moved);
         let show = self.show(id);
+        if num(before, "floor_publish") != num(Some(after), "floor_publish") {
+            show.floored = Some(now);
+        }
         let (cursor, last) = (position(Some(after)), show.committed.last().copied());
         let (end, shown) = (ticks(Some(after), "live_end"), show.shown.values().max().copied());
         if cursor != last || end != shown {

@@ -97,12 +97,13 @@ impl Cloud {
     }
 
     /// An idle instance, or a new one; `None` when all are busy.
-    fn instance(self: &Arc<Self>) -> Option<(Arc<Process>, Arc<Gateway>)> {
+    fn instance(self: &Arc<Self>, payload: &[u8]) -> Option<(Arc<Process>, Arc<Gateway>)> {
         let mut instances = lock(&self.instances);
         instances.retain(|instance| !instance.process.is_dead());
         let idle: Vec<usize> = (0..instances.len()).filter(|at| instances.get(*at).is_some_and(|i| !i.busy)).collect();
+        let mut dice = self.world.derived((payload, self.world.now()));
         // Lambda does not say which; a cold start may come even when one is idle.
-        let fresh = idle.is_empty() || (instances.len() < self.instances_max && self.world.permille(50));
+        let fresh = idle.is_empty() || (instances.len() < self.instances_max && dice.permille(50));
         if fresh {
             if instances.len() >= self.instances_max {
                 return None;
@@ -120,7 +121,7 @@ impl Cloud {
             instances.push(Instance { process, gateway, busy: true });
             return Some(taken);
         }
-        let at = idle.get(self.world.index(idle.len())).copied()?;
+        let at = idle.get(dice.index(idle.len())).copied()?;
         let instance = instances.get_mut(at)?;
         instance.busy = true;
         Some((Arc::clone(&instance.process), Arc::clone(&instance.gateway)))
@@ -135,7 +136,7 @@ impl Cloud {
     /// One invocation.
     async fn invoke(self: Arc<Self>, payload: Vec<u8>) -> Result<Vec<u8>, GatewayError> {
         let error = |message: &str, transient| GatewayError { message: message.to_owned(), transient };
-        let Some((process, gateway)) = self.instance() else {
+        let Some((process, gateway)) = self.instance(&payload) else {
             return Err(error("429 too many requests", true));
         };
         let bug = |what: serde_json::Error| error(&what.to_string(), false);
@@ -173,6 +174,7 @@ impl Invoke for Function {
         let this = self.clone();
         Box::pin(async move {
             let cloud = this.cloud.clone();
+            let subject = String::from_utf8_lossy(&payload).into_owned();
             let effect = move || {
                 let (cloud, payload) = (cloud.upgrade(), payload.clone());
                 async move {
@@ -183,7 +185,7 @@ impl Invoke for Function {
                     }
                 }
             };
-            let reply = request(this.process, Service::Gateway, Twice::Again, effect).await;
+            let reply = request(this.process, Service::Gateway, &subject, Twice::Again, effect).await;
             reply.unwrap_or_else(|trouble| {
                 let message = match trouble {
                     Trouble::Silence => "no answer in time",
@@ -207,13 +209,14 @@ impl Hop for Way {
         let (this, address, what) = (self.clone(), address.to_owned(), what.clone());
         Box::pin(async move {
             let cloud = this.cloud.clone();
+            let subject = format!("{address} {} {:?}", what.broadcast, what.what);
             let effect = move || {
                 let station = cloud.upgrade().and_then(|cloud| cloud.station(&address));
                 let what = what.clone();
                 async move { answer(station, what).await }
             };
             // A late delivery or a second one is what a kept connection that stalls looks like.
-            match request(this.process, Service::Encoder, Twice::Again, effect).await {
+            match request(this.process, Service::Encoder, &subject, Twice::Again, effect).await {
                 Ok(Some(reply)) => Ok(reply),
                 Ok(None) | Err(_) => Err(HopError::Silent),
             }

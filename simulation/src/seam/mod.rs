@@ -41,10 +41,11 @@ async fn sleep(time: Duration) {
     }
 }
 
-/// Carries one call of `process` to a service out: `effect` is what it does there, at one instant.
+/// Carries one call of `process` to a service out: `effect` is what it does there, at one instant. `subject` tells calls apart.
 pub(crate) async fn deliver<T: Send + 'static>(
     process: Arc<Process>,
     service: Service,
+    subject: &str,
     twice: Twice,
     effect: impl Fn() -> T + Send + Sync + 'static,
 ) -> Result<T, Trouble> {
@@ -53,19 +54,20 @@ pub(crate) async fn deliver<T: Send + 'static>(
         let effect = Arc::clone(&effect);
         async move { effect() }
     };
-    request(process, service, twice, effect).await
+    request(process, service, subject, twice, effect).await
 }
 
 /// Carries one call of `process` to a service out: `effect` is what it does there, which may take time and begins when it is awaited.
 pub(crate) async fn request<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
     process: Arc<Process>,
     service: Service,
+    subject: &str,
     twice: Twice,
     mut effect: impl FnMut() -> F + Send + 'static,
 ) -> Result<T, Trouble> {
     process.ready().await;
     let world = Arc::clone(process.world());
-    let fate = world.fate(process.is_cut(service));
+    let fate = world.fate(process.name(), service, subject, process.is_cut(service));
     if let Some(mishap) = fate.mishap {
         world.note(process.name(), "mishap", service_name(service), || format!("{mishap:?}"));
     }
@@ -73,7 +75,7 @@ pub(crate) async fn request<T: Send + 'static, F: Future<Output = T> + Send + 's
     let sender = Arc::clone(&process);
     tokio::spawn(async move {
         // What was on its way when its sender died may arrive or not.
-        let arrives = |process: &Process| !process.is_dead() || process.world().permille(500);
+        let arrives = |process: &Process| fate.survives || !process.is_dead();
         sleep(fate.there).await;
         let reply = match fate.mishap {
             None => {

@@ -45,7 +45,7 @@ impl Remote {
         let Self(process) = self;
         let (key, writer) = (write.key.clone(), Arc::clone(&process));
         let effect = move || put(&writer, &write);
-        deliver(process, Service::Bucket, Twice::Again, effect).await.map_err(|trouble| failed("put", &key, trouble))
+        deliver(process, Service::Bucket, &format!("put {key}"), Twice::Again, effect).await.map_err(|trouble| failed("put", &key, trouble))
     }
 }
 
@@ -69,7 +69,7 @@ impl Objects for Remote {
         Box::pin(async move {
             let (world, wanted) = (Arc::clone(process.world()), key.clone());
             let effect = move || world.state().objects.get(&wanted).map(crate::model::bucket::Stored::read);
-            let reply = deliver(process, Service::Bucket, Twice::Known, effect).await;
+            let reply = deliver(process, Service::Bucket, &format!("get {key}"), Twice::Known, effect).await;
             reply.map_err(|trouble| failed("get", &key, trouble))
         })
     }
@@ -82,7 +82,7 @@ impl Objects for Remote {
                 let state = world.state();
                 state.objects.get(&wanted).map(|stored| u64::try_from(stored.bytes.len()).unwrap_or(u64::MAX))
             };
-            let reply = deliver(process, Service::Bucket, Twice::Known, effect).await;
+            let reply = deliver(process, Service::Bucket, &format!("head {key}"), Twice::Known, effect).await;
             reply.map_err(|trouble| failed("head", &key, trouble))
         })
     }
@@ -102,7 +102,7 @@ impl Objects for Remote {
                 }
                 world.state().objects.list(&wanted, after.as_deref(), limit)
             };
-            let reply = deliver(process, Service::Bucket, Twice::Known, effect).await;
+            let reply = deliver(process, Service::Bucket, &format!("list {prefix}"), Twice::Known, effect).await;
             reply.map_err(|trouble| failed("list", &prefix, trouble))
         })
     }
@@ -112,7 +112,7 @@ impl Objects for Remote {
         Box::pin(async move {
             let (world, wanted) = (Arc::clone(process.world()), key.clone());
             let effect = move || drop(world.state().objects.delete(&wanted));
-            let reply = deliver(process, Service::Bucket, Twice::Again, effect).await;
+            let reply = deliver(process, Service::Bucket, &format!("delete {key}"), Twice::Again, effect).await;
             reply.map_err(|trouble| failed("delete", &key, trouble))
         })
     }

@@ -30,14 +30,19 @@ fn failed(operation: &'static str, trouble: Trouble) -> TableError {
     TableError::Call { operation, message: message.to_owned(), transient: true }
 }
 
+fn subject(operation: &str, key: &Key) -> String {
+    format!("{operation} {} {}", key.pk, key.sk)
+}
+
 impl Remote {
     async fn send(self, operation: &'static str, writes: Vec<Write>) -> Result<(), TableError> {
         let Self(process) = self;
         // A transaction carries a token, by which a repeated one is known; a single write does not.
         let twice = if writes.len() > 1 { Twice::Known } else { Twice::Again };
         let writer = Arc::clone(&process);
+        let subject = writes.first().map_or_else(String::new, |write| subject(operation, &write.key));
         let effect = move || write(&writer, operation, &writes);
-        match deliver(process, Service::Table, twice, effect).await {
+        match deliver(process, Service::Table, &subject, twice, effect).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(Refusal::Condition)) => Err(TableError::Conflict(operation)),
             Ok(Err(Refusal::Invalid)) => {
@@ -79,8 +84,9 @@ impl Store for Remote {
         let Self(process) = self.clone();
         Box::pin(async move {
             let world = Arc::clone(process.world());
+            let subject = subject("get", &key);
             let effect = move || world.state().rows.get(&key).cloned();
-            deliver(process, Service::Table, Twice::Known, effect).await.map_err(|trouble| failed("get", trouble))
+            deliver(process, Service::Table, &subject, Twice::Known, effect).await.map_err(|trouble| failed("get", trouble))
         })
     }
 
@@ -88,8 +94,9 @@ impl Store for Remote {
         let Self(process) = self.clone();
         Box::pin(async move {
             let world = Arc::clone(process.world());
+            let subject = format!("query {} {}", query.pk, query.prefix);
             let effect = move || world.state().rows.query(&query);
-            deliver(process, Service::Table, Twice::Known, effect).await.map_err(|trouble| failed("query", trouble))
+            deliver(process, Service::Table, &subject, Twice::Known, effect).await.map_err(|trouble| failed("query", trouble))
         })
     }
 
