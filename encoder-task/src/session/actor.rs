@@ -306,8 +306,9 @@ impl Session {
         let fill = self.view.lock().fills.last().cloned()?;
         let mut filler = self.filler.take()?;
         let (deps, meta, view) = (self.deps.clone(), self.meta.clone(), self.view.clone());
+        let binding = self.binding.clone();
         let work = async move {
-            let stored = filler.make_good(&deps, &meta, &view, &fill).await;
+            let stored = filler.make_good(&deps, &meta, &binding, &view, &fill).await;
             Outcome::MadeGood(filler, stored)
         };
         Some(work.boxed())

@@ -145,6 +145,7 @@ impl Filler {
         &mut self,
         deps: &Deps,
         meta: &Broadcast,
+        binding: &Binding,
         view: &View,
         fill: &Fill,
     ) -> bool {
@@ -193,6 +194,11 @@ impl Filler {
             Ok(()) => true,
             Err(error) => {
                 tracing::warn!(live = %meta.live, broadcast = %meta.broadcast, start = fill.start, %error, "fill left out");
+                // Or whoever takes the broadcast up later would name what is not there. Refused, somebody has it already and sees to that.
+                let empty = || deps.table.empty_fill(&meta.broadcast, binding, fill);
+                if let Err(error) = deps.workshop.health.insist("empty fill", empty).await {
+                    tracing::warn!(broadcast = %meta.broadcast, start = fill.start, %error, "a fill's row could not be emptied");
+                }
                 false
             }
         }

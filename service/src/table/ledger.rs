@@ -127,6 +127,24 @@ impl Table {
         Ok(Binding { live_end: Some(fill.end), ..binding.clone() })
     }
 
+    /// Leaves a fill without segments, for they are not there and can't be made: its place is a hole from here on.
+    ///
+    /// # Errors
+    /// [`TableError::Conflict`] if the binding has moved on.
+    pub async fn empty_fill(
+        &self,
+        broadcast: &BroadcastId,
+        binding: &Binding,
+        fill: &Fill,
+    ) -> Result<(), TableError> {
+        let fence = vec![Change::Set("epoch", binding.epoch.0.into())];
+        let fence = Write::update(binding_key(broadcast), fence).when(binding.same_epoch());
+        let key = Key::new(broadcast_pk(broadcast), format!("FILL#{}", spelled(fill.start)?));
+        let empty = Fill { segments: Vec::new(), ..fill.clone() };
+        let put = Write::put(key, vec![("epoch", fill.epoch.0.into()), ("fill", json(&empty)?)]);
+        self.write("empty fill", vec![fence, put]).await
+    }
+
     /// Notes an initialization segment, once.
     ///
     /// # Errors

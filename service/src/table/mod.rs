@@ -15,8 +15,9 @@
 //! ENCODERS         {id}               heartbeat, capacity, standing bindings; TTL
 //! ```
 //!
-//! Invariants: an epoch only grows; a publish number only grows; a ledger row, once there, never changes; whoever writes a ledger row
-//! holds the binding in the same transaction; `GOP#` and `FILL#` rows never overlap.
+//! Invariants: an epoch only grows; a publish number only grows; a ledger row, once there, never changes (but for a fill whose segments
+//! can't be made, which is left without); whoever writes a ledger row holds the binding in the same transaction; `GOP#` and `FILL#` rows
+//! never overlap.
 //!
 //! [`store`] is the seam below: reads and conditional writes as data, carried out by DynamoDB ([`Table::new`]).
 
