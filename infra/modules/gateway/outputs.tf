@@ -1,0 +1,7 @@
+output "arn" {
+  value = aws_lambda_function.this.arn
+}
+
+output "log_group" {
+  value = aws_cloudwatch_log_group.this.name
+}
