@@ -48,7 +48,9 @@ pub(super) fn own(mut env: Env) -> Env {
 }
 
 pub(super) fn program_with(program: &Path, env: &[(&'static str, String)]) -> Command {
-    let mut command = Command::new(program);
+    // Whatever becomes of the test, its processes end with it. `setpriv` becomes the program, so that signals and the id are its own.
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if (text.starts_with("AWS_") || text.starts_with("GOPCAST_")) && text != "GOPCAST_LOG" {

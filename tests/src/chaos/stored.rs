@@ -15,6 +15,8 @@ use crate::{aws::Aws, stamp};
 const PREAMBLE: usize = 8;
 /// SHA-256 at the end.
 const DIGEST: usize = 32;
+/// Pictures that may be sent before one that is shown earlier: the B-frames of a source, and the one that they lean on.
+const REORDERED: usize = 3;
 /// NAL units in Annex B's byte stream start with this.
 const START_CODE: [u8; 4] = [0, 0, 0, 1];
 
@@ -81,6 +83,15 @@ impl Stored {
         let chunks: Vec<Chunk> = chunks.into_values().collect();
         let stamps = stamps(&chunks)?;
         Ok(Self { chunks, stamps })
+    }
+
+    /// Where the numbers of the pictures do not go on by one: the last before and the first after each hole. The very end is not looked
+    /// at: a publisher that is stopped may have sent a picture ahead of one that is shown before it.
+    #[must_use]
+    pub fn holes(&self) -> Vec<(u32, u32)> {
+        let sent = self.stamps.len().saturating_sub(REORDERED);
+        let numbers = self.stamps[..sent].windows(2).map(|pair| (pair[0].1, pair[1].1));
+        numbers.filter(|(before, after)| before + 1 != *after).collect()
     }
 
     /// Seconds of pictures stored.
