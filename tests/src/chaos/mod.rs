@@ -9,6 +9,7 @@ pub mod encoder;
 pub mod faults;
 mod gateways;
 pub mod keeper;
+pub mod over;
 mod programs;
 pub mod proxy;
 pub mod report;

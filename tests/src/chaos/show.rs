@@ -1,8 +1,6 @@
-//! One show on a cluster: published, watched all the time by an observer of its manifests, ended, and judged: what the edges stored is
-//! in the replay once and in order.
+//! One show on a cluster: published, watched all the time by players and an observer of its manifests, disturbed, and ended.
 
 use std::{
-    collections::BTreeMap,
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -12,18 +10,17 @@ use anyhow::{Context, Result};
 use super::{
     broadcaster::Broadcaster,
     cluster::{Cluster, LIVE},
-    report::{Latency, Report, folder},
+    over::{Over, keep_logs},
+    report::Report,
     stored::Stored,
-    watcher::{Seen, Watcher},
+    watcher::Watcher,
 };
 use crate::{
     aws::text,
     browser::{Playback, Player},
-    check, poll,
+    poll,
     presentation::Presentation,
-    sound,
     source::Source,
-    stack::gopcast,
 };
 
 /// From the start of a publisher to the first live manifest, on a machine that also builds.
@@ -38,8 +35,6 @@ const PLAYABLE_SEGMENTS: usize = 2;
 const LAG_SLACK: f64 = 1.0;
 /// It is back when it has stayed there for this long: a GOP and a half, within which it goes through all of its values.
 const SEEN_LEVEL: Duration = Duration::from_secs(3);
-/// Log lines of each process that are kept of a scenario that failed.
-const LAST_WORDS: usize = 400;
 
 /// A running show.
 pub struct Show<'a> {
@@ -52,21 +47,6 @@ pub struct Show<'a> {
     /// Wall-clock milliseconds when it could first be watched: the first chunks wait for caches to fill.
     begun: i64,
     /// Wall-clock milliseconds of the first fault's begin and the last one's end.
-    faulty: Option<(i64, i64)>,
-}
-
-/// A show that is over.
-pub struct Over<'a> {
-    cluster: &'a Cluster,
-    /// Its broadcast.
-    pub broadcast: String,
-    /// What the observer saw.
-    pub seen: Seen,
-    /// What the edges stored.
-    pub stored: Stored,
-    /// Its replay.
-    pub replay: Presentation,
-    begun: i64,
     faulty: Option<(i64, i64)>,
 }
 
@@ -259,156 +239,6 @@ fn is_ended(cluster: &Cluster, broadcast: &str) -> Result<Option<()>> {
 
 fn ended(cluster: &Cluster, broadcast: &str) -> Result<()> {
     poll::until("the end of the broadcast", ENDED_WITHIN, || is_ended(cluster, broadcast))
-}
-
-/// Keeps the processes' logs of a scenario that failed; says where.
-fn keep_logs(cluster: &Cluster, broadcast: &str) -> String {
-    let kept = folder().and_then(|folder| {
-        let file = folder.join(format!("{broadcast}.log"));
-        std::fs::write(&file, cluster.last_words(LAST_WORDS))?;
-        Ok(file)
-    });
-    kept.map_or_else(|error| format!("{error:#}"), |file| format!("logs in {}", file.display()))
-}
-
-impl Over<'_> {
-    /// Judges it: the replay has every stored picture and frame of sound once and in order, on every rung, one broadcast was made, the
-    /// ledger verifies, the live timeline kept its rules, nobody panicked.
-    ///
-    /// # Errors
-    /// Everything that does not hold.
-    pub fn check(&self, report: &mut Report) -> Result<()> {
-        report.commits = self.commits()?;
-        report.stored = self.stored.stamps.len();
-        let mut faults: Vec<String> = self.seen.faults.iter().map(|fault| format!("live: {fault}")).collect();
-        let mut note = |what: &str, result: Result<()>| {
-            if let Err(error) = result {
-                faults.push(format!("{what}: {error:#}"));
-            }
-        };
-        note("pictures", self.pictures(report));
-        note("sound", self.sound());
-        note("structure", check::structure(&self.replay));
-        note("verify", self.verify());
-        note("broadcasts", self.one_broadcast());
-        let panics = self.cluster.panics();
-        note("panics", if panics.is_empty() { Ok(()) } else { Err(anyhow::anyhow!(panics.join("\n"))) });
-        if faults.is_empty() {
-            return Ok(());
-        }
-        faults.push(keep_logs(self.cluster, &self.broadcast));
-        anyhow::bail!("{} faults:\n  {}", faults.len() - 1, faults.join("\n  "))
-    }
-
-    /// Keeps the logs when something else than [`Over::check`] has failed, and says where.
-    ///
-    /// # Errors
-    /// Those of `result`.
-    pub fn judge(&self, result: Result<()>) -> Result<()> {
-        result.map_err(|error| anyhow::anyhow!("{error:#}\n{}", keep_logs(self.cluster, &self.broadcast)))
-    }
-
-    fn pictures(&self, report: &mut Report) -> Result<()> {
-        let want = &self.stored.stamps;
-        anyhow::ensure!(!want.is_empty(), "nothing was stored");
-        let rungs = self.replay.mpd.rungs();
-        anyhow::ensure!(!rungs.is_empty(), "the replay has no rung of pictures");
-        for rung in rungs {
-            let shown = check::shown(&self.replay, &rung)?;
-            let got: Vec<Option<(u32, u32)>> =
-                shown.iter().map(|shown| shown.picture.stamp.map(|s| (s.mark, s.number))).collect();
-            report.replayed = got.len();
-            let differ = (0..got.len().max(want.len()))
-                .find(|at| got.get(*at).copied().flatten() != want.get(*at).copied());
-            if let Some(at) = differ {
-                let from = at.saturating_sub(2);
-                anyhow::bail!(
-                    "{rung}: {} pictures are stored, {} replayed; from picture {at} on {:?} instead of {:?}",
-                    want.len(),
-                    got.len(),
-                    got.iter().skip(from).take(6).collect::<Vec<_>>(),
-                    want.iter().skip(from).take(6).collect::<Vec<_>>()
-                );
-            }
-        }
-        Ok(())
-    }
-
-    fn sound(&self) -> Result<()> {
-        let want: Vec<&String> = self.stored.chunks.iter().flat_map(|chunk| &chunk.sound).collect();
-        let folder = tempfile::TempDir::new()?;
-        let mut got = Vec::new();
-        for period in &self.replay.mpd.periods {
-            let track = period.tracks.iter().find(|t| !t.is_video()).context("a period without sound")?;
-            got.extend(sound::frame_hashes(&self.replay.write(period, track, folder.path())?)?);
-        }
-        let same = want.iter().zip(&got).take_while(|(want, got)| **want == *got).count();
-        anyhow::ensure!(
-            same == want.len() && same == got.len(),
-            "{} frames are stored, {} replayed; they differ from frame {same} on",
-            want.len(),
-            got.len()
-        );
-        Ok(())
-    }
-
-    fn verify(&self) -> Result<()> {
-        let out = gopcast(self.cluster.data(), ["broadcast", "verify", &self.broadcast])?;
-        let said = String::from_utf8_lossy(&out.stdout);
-        let why = String::from_utf8_lossy(&out.stderr);
-        anyhow::ensure!(out.status.success(), "{}: {said}{why}", out.status);
-        Ok(())
-    }
-
-    fn one_broadcast(&self) -> Result<()> {
-        let rows = self.cluster.aws.rows(&format!("LIVE#{LIVE}"), "BCAST#")?;
-        anyhow::ensure!(rows.len() == 1, "{} broadcasts were made of one show", rows.len());
-        Ok(())
-    }
-
-    /// When presentation time 0 reached an edge, in wall-clock milliseconds.
-    ///
-    /// # Errors
-    /// When the table does not say.
-    pub fn live_start_ms(&self) -> Result<i64> {
-        let rows = self.cluster.rows_of(&self.broadcast, "META")?;
-        let start =
-            rows.first().and_then(|row| row.get("availability_start")?.as_n().ok()?.parse::<i64>().ok());
-        Ok(start.context("no availability start")? / 1000)
-    }
-
-    /// When each chunk of the live timeline was committed, in microseconds since the Unix epoch, by position.
-    fn ledger(&self) -> Result<BTreeMap<(u32, u32), i64>> {
-        let mut committed = BTreeMap::new();
-        for row in self.cluster.rows_of(&self.broadcast, "GOP#")? {
-            let row: serde_json::Value = serde_json::from_str(&text(&row, "row")?)?;
-            let number = |name: &str| row.get(name).and_then(serde_json::Value::as_i64);
-            if let (Some(publish), Some(seq), Some(at)) =
-                (number("publish"), number("seq"), number("committed"))
-            {
-                committed.insert((u32::try_from(publish)?, u32::try_from(seq)?), at);
-            }
-        }
-        Ok(committed)
-    }
-
-    /// From a chunk's last byte at the edge to its row, for chunks that came before, during and after the faults.
-    fn commits(&self) -> Result<[Latency; 3]> {
-        let committed = self.ledger()?;
-        let (begin, end) = self.faulty.unwrap_or((i64::MAX, i64::MAX));
-        let mut phases: [Vec<Duration>; 3] = Default::default();
-        for chunk in &self.stored.chunks {
-            let Some(at) = committed.get(&chunk.pos) else { continue };
-            let received_ms = chunk.received_us / 1000;
-            if received_ms < self.begun {
-                continue;
-            }
-            let phase = usize::from(received_ms >= begin) + usize::from(received_ms >= end);
-            let took = u64::try_from((at - chunk.received_us).max(0))?;
-            phases[phase].push(Duration::from_micros(took));
-        }
-        Ok(phases.map(Latency::of))
-    }
 }
 
 impl Audience {
