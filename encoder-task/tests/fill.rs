@@ -41,6 +41,7 @@ fn after(span: &Span, sound: Option<Ticks>, ticks: Ticks, sample_rate: u32) -> S
         video_end,
         audio_start: sound,
         audio_end_at_most: rescale(video_end, 90_000, sample_rate),
+        audio_joins: false,
     }
 }
 
@@ -52,11 +53,12 @@ fn covered(chunk: &Chunk) -> Span {
         video_end: video.end,
         audio_start: audio.map(|audio| audio.start),
         audio_end_at_most: audio.map_or(0, |audio| audio.end),
+        audio_joins: false,
     }
 }
 
 fn span(from: Ticks, to: Ticks) -> Span {
-    Span { video_start: from, video_end: to, audio_start: None, audio_end_at_most: 0 }
+    Span { video_start: from, video_end: to, audio_start: None, audio_end_at_most: 0, audio_joins: false }
 }
 
 /// The package alone, with its initialization segment, as a file.
@@ -382,6 +384,21 @@ fn silence_is_silent() {
         let wanted = frames * 1024 * u64::from(channels) * 2;
         assert_eq!(u64::try_from(pcm.len()).unwrap(), wanted);
         assert!(pcm.iter().all(|byte| *byte == 0), "{sample_rate} Hz, {channels} channels");
+    }
+}
+
+#[test]
+fn silence_that_joins_what_follows_leaves_no_gap() {
+    let chunk = chunk(&small());
+    let source = Fill::last_picture(&chunk, &PLAN).unwrap();
+    let at = after(&covered(&chunk), Some(covered(&chunk).audio_end_at_most), 180_000, 48_000);
+    let start = at.audio_start.unwrap();
+    for (length, lasts) in [(96_000, 96_000), (95_232, 95_232), (1024, 1024), (2047, 2047)] {
+        let joining = Span { audio_end_at_most: start + length, audio_joins: true, ..at };
+        let sound = source.fill(&joining, &PLAN).unwrap().pop().unwrap().segment;
+        assert_eq!((sound.rung.as_str(), sound.duration), ("audio", lasts), "{length}");
+        let open = source.fill(&Span { audio_joins: false, ..joining }, &PLAN).unwrap().pop().unwrap();
+        assert_eq!(open.segment.duration, lasts / 1024 * 1024, "{length}");
     }
 }
 

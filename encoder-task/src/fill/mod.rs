@@ -48,6 +48,8 @@ pub struct Span {
     pub audio_start: Option<Ticks>,
     /// Presentation time that no frame of sound passes, in samples; after `audio_start` by at most [`SPAN_SECONDS_MAX`].
     pub audio_end_at_most: Ticks,
+    /// Something follows there: the last frame of silence lasts until then, so that players find no gap.
+    pub audio_joins: bool,
 }
 
 /// Why a hole can't be filled.
@@ -139,7 +141,7 @@ impl Source {
             }
         }
         if let (Some(sound), Some(start)) = (&self.sound, span.audio_start) {
-            out.extend(sound.fill(start, span.audio_end_at_most.max(start))?);
+            out.extend(sound.fill(start, span.audio_end_at_most.max(start), span.audio_joins)?);
         }
         Ok(out)
     }
@@ -171,19 +173,22 @@ impl Source {
 }
 
 impl SoundFormat {
-    /// Silence from `start` on, in whole frames, none of which passes `end`.
-    fn fill(&self, start: Ticks, end: Ticks) -> Result<Option<Packaged>, FillError> {
+    /// Silence from `start` on, in whole frames, none of which passes `end`; if it `joins` what follows there, the last one lasts until then.
+    fn fill(&self, start: Ticks, end: Ticks, joins: bool) -> Result<Option<Packaged>, FillError> {
         let frame = Ticks::from(FRAME_SAMPLES);
-        let count = length(start, end, self.track.sample_rate)? / frame;
-        let frames = usize::try_from(count).unwrap_or(0);
-        if frames == 0 {
-            return Ok(None);
+        let length = length(start, end, self.track.sample_rate)?;
+        let frames = usize::try_from(length / frame).unwrap_or(0);
+        let rest = if joins { u32::try_from(length % frame).unwrap_or(0) } else { 0 };
+        let mut durations = vec![FRAME_SAMPLES; frames];
+        match durations.last_mut() {
+            Some(last) => *last += rest,
+            None => return Ok(None),
         }
         let size = u32::try_from(self.silence.len()).unwrap_or(0);
         let track = AudioTrack {
             start,
-            end: start + count * frame,
-            durations: vec![FRAME_SAMPLES; frames],
+            end: start + durations.iter().map(|duration| Ticks::from(*duration)).sum::<Ticks>(),
+            durations,
             sizes: vec![size; frames],
             ..self.track.clone()
         };

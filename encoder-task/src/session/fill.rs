@@ -259,6 +259,7 @@ impl Filler {
             // What follows may begin before the silence could.
             audio_start: audio_start.filter(|start| *start < audio_end),
             audio_end_at_most: audio_end,
+            audio_joins: follows != Follows::Unknown,
         };
         let packaged = still.fill(span).await.map_err(FillFailure::Picture)?;
         Ok((shown, packaged))
