@@ -33,11 +33,12 @@ pub struct Over<'a> {
     pub(super) faulty: Option<(i64, i64)>,
 }
 
-/// Keeps the processes' logs of a scenario that failed; says where.
-pub(super) fn keep_logs(cluster: &Cluster, broadcast: &str) -> String {
+/// Keeps the processes' logs and the last live manifest of a scenario that failed; says where.
+pub(super) fn keep_logs(cluster: &Cluster, broadcast: &str, seen: &Seen) -> String {
     let kept = folder().and_then(|folder| {
         let file = folder.join(format!("{broadcast}.log"));
         std::fs::write(&file, cluster.last_words(LAST_WORDS))?;
+        std::fs::write(file.with_extension("mpd"), &seen.last)?;
         Ok(file)
     });
     kept.map_or_else(|error| format!("{error:#}"), |file| format!("logs in {}", file.display()))
@@ -68,7 +69,7 @@ impl Over<'_> {
         if faults.is_empty() {
             return Ok(());
         }
-        faults.push(keep_logs(self.cluster, &self.broadcast));
+        faults.push(keep_logs(self.cluster, &self.broadcast, &self.seen));
         anyhow::bail!("{} faults:\n  {}", faults.len() - 1, faults.join("\n  "))
     }
 
@@ -77,7 +78,9 @@ impl Over<'_> {
     /// # Errors
     /// Those of `result`.
     pub fn judge(&self, result: Result<()>) -> Result<()> {
-        result.map_err(|error| anyhow::anyhow!("{error:#}\n{}", keep_logs(self.cluster, &self.broadcast)))
+        result.map_err(|error| {
+            anyhow::anyhow!("{error:#}\n{}", keep_logs(self.cluster, &self.broadcast, &self.seen))
+        })
     }
 
     fn pictures(&self, report: &mut Report) -> Result<()> {

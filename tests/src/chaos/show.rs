@@ -224,9 +224,10 @@ impl<'a> Show<'a> {
             Ok((Stored::read(&cluster.aws, &broadcast)?, replay))
         });
         let seen = watcher.end()?;
-        let (stored, replay) = over.with_context(|| keep_logs(cluster, &broadcast)).inspect_err(|_| {
-            eprintln!("the observer saw {:#?}", seen.faults);
-        })?;
+        let (stored, replay) =
+            over.with_context(|| keep_logs(cluster, &broadcast, &seen)).inspect_err(|_| {
+                eprintln!("the observer saw {:#?}", seen.faults);
+            })?;
         Ok(Over { cluster, broadcast, seen, stored, replay, begun, faulty })
     }
 }

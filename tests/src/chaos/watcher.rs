@@ -32,6 +32,8 @@ const FAULTS_MAX: usize = 40;
 pub struct Seen {
     /// What must not be.
     pub faults: Vec<String>,
+    /// The last live manifest.
+    pub last: String,
     /// Manifests read.
     pub polls: u64,
     /// Objects fetched the moment they were first named.
@@ -124,11 +126,13 @@ impl State {
         anyhow::ensure!(reply.status == 200, "status {}", reply.status);
         self.there.insert(url.to_owned());
         self.seen.polls += 1;
-        let mpd = Mpd::parse(url, &String::from_utf8(reply.body)?)?;
+        let text = String::from_utf8(reply.body)?;
+        let mpd = Mpd::parse(url, &text)?;
         if !mpd.dynamic {
             // The end: the replay is checked as a whole elsewhere, it may lie otherwise on its own timeline.
             return Ok(());
         }
+        self.seen.last = text;
         let start = mpd.availability_start_ms.context("no availabilityStartTime")?;
         if *self.start.get_or_insert(start) != start {
             self.fault(format!("availabilityStartTime moved from {:?} to {start}", self.start));
@@ -208,17 +212,21 @@ impl State {
         Ok(())
     }
 
-    /// Periods follow each other without hole or overlap.
+    /// Periods follow each other without hole or overlap: pictures to the tick, sound within its own frames.
     fn seams(&mut self, mpd: &Mpd) {
         for pair in mpd.periods.windows(2) {
-            let video = |period: &Period| span(period, period.tracks.iter().find(|t| t.is_video())?);
-            if let (Some((_, end)), Some((start, _))) = (video(&pair[0]), video(&pair[1]))
-                && (start - end).abs() > ROUNDING
-            {
-                self.fault(format!(
-                    "period {} ends at {end:.3} s, {} starts at {start:.3} s",
-                    pair[0].id, pair[1].id
-                ));
+            for (is_video, slack) in [(true, ROUNDING), (false, SOUND_HOLE)] {
+                let span =
+                    |period: &Period| span(period, period.tracks.iter().find(|t| t.is_video() == is_video)?);
+                if let (Some((_, end)), Some((start, _))) = (span(&pair[0]), span(&pair[1]))
+                    && (start - end).abs() > slack
+                {
+                    let what = if is_video { "pictures" } else { "sound" };
+                    self.fault(format!(
+                        "{what} of period {} end at {end:.3} s, of {} start at {start:.3} s",
+                        pair[0].id, pair[1].id
+                    ));
+                }
             }
         }
     }
