@@ -1,16 +1,23 @@
-//! Which rows make up which Period. A Period holds rows of one format: the same rungs with the same initialization segments, named alike.
+//! Which rows make up which Period. A Period holds rows of one format: the same rungs with the same initialization segments, named alike;
+//! and in each of its tracks one segment follows the other. dash.js (5.2) looks for the next segment 10 ms after the end of the one before,
+//! within the Period, and stops for good where there is none.
 
 use media::{
     id::PublishNo,
-    ledger::{Naming, Segment},
-    time::{Ticks, VIDEO_TIMESCALE},
+    ledger::{AUDIO_RUNG, Naming, Segment},
+    time::{Ticks, VIDEO_TIMESCALE, rescale},
+    timeline::TICKS_PER_MS,
 };
 use service::table::Ledger;
 
 use super::{Scope, State};
 
-/// Ticks missing between two rows from which on a replay starts a new Period: players step over less (a frame or two) by themselves.
-const HOLE_MIN: Ticks = 4500;
+/// Holes between segments from which on there is a new Period, in ms.
+const HOLE_MIN_MS: i64 = 9;
+/// The same in ticks.
+const HOLE_MIN: Ticks = HOLE_MIN_MS * TICKS_PER_MS;
+/// Sound may begin so much before the end of the sound before, in ms: a frame of AAC at 44.1 kHz, as after a fill's silence.
+const UNDER_MAX_MS: i64 = 24;
 
 /// What a Period is made of: a row, or a fill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +31,17 @@ pub(super) struct Entry<'a> {
 }
 
 impl Entry<'_> {
+    /// Where its sound starts and ends, in ms of media time; rounded, which is enough to tell a hole.
+    fn sound(&self, ledger: &Ledger) -> Option<(i64, i64)> {
+        let sound = self.segments.iter().find(|segment| segment.rung == AUDIO_RUNG)?;
+        let init = ledger.inits.iter().find(|init| init.rung == AUDIO_RUNG && init.config == sound.config)?;
+        let ms = |time: u64| {
+            let time = i64::try_from(time).unwrap_or(i64::MAX);
+            rescale(time, init.timescale, 1000)
+        };
+        Some((ms(sound.time), ms(sound.time.saturating_add(sound.duration))))
+    }
+
     /// Whether it is a chunk's, not a fill.
     pub(super) fn is_chunk(&self) -> bool {
         self.pos.is_some()
@@ -76,7 +94,7 @@ fn format<'a>(entry: &Entry<'a>) -> (Naming, Vec<(&'a str, &'a str)>) {
     let mut format: Vec<_> = entry.segments.iter().map(|s| (s.rung.as_str(), s.config.as_str())).collect();
     // A fill too short for a frame of sound belongs to the Period around it all the same.
     if entry.pos.is_none() {
-        format.retain(|(rung, _)| *rung != media::ledger::AUDIO_RUNG);
+        format.retain(|(rung, _)| *rung != AUDIO_RUNG);
     }
     format.sort_unstable();
     (entry.naming, format)
@@ -85,8 +103,7 @@ fn format<'a>(entry: &Entry<'a>) -> (Naming, Vec<(&'a str, &'a str)>) {
 /// Whether an entry may go into a Period of this format.
 fn fits(entry: &Entry<'_>, current: &(Naming, Vec<(&str, &str)>)) -> bool {
     let (naming, own) = format(entry);
-    let others =
-        current.1.iter().filter(|(rung, _)| entry.pos.is_some() || *rung != media::ledger::AUDIO_RUNG);
+    let others = current.1.iter().filter(|(rung, _)| entry.pos.is_some() || *rung != AUDIO_RUNG);
     naming == current.0 && own.iter().eq(others)
 }
 
@@ -94,11 +111,17 @@ pub(super) fn plan(ledger: &Ledger, state: State, scope: Scope) -> Vec<Plan<'_>>
     let replay = state == State::Over;
     let mut out: Vec<Plan<'_>> = Vec::new();
     let mut current = (Naming::Plain, Vec::new());
+    let mut heard_until: Option<i64> = None;
     for entry in entries(ledger, state) {
+        let sound = entry.sound(ledger);
+        let silent_for = heard_until.zip(sound).map_or(0, |(until, (from, _))| from - until);
         let last = out.last_mut().filter(|last| {
             let hole = entry.start - (last.origin + last.length);
-            fits(&entry, &current) && (!replay || (0..HOLE_MIN).contains(&hole))
+            fits(&entry, &current)
+                && (0..HOLE_MIN).contains(&hole)
+                && (-UNDER_MAX_MS..HOLE_MIN_MS).contains(&silent_for)
         });
+        heard_until = sound.map(|(_, until)| until).or(heard_until);
         if let Some(last) = last {
             last.length = entry.end - last.origin;
             last.entries.push(entry);

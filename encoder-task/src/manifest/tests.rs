@@ -149,20 +149,21 @@ fn a_window_lists_its_rows_and_keeps_the_period() {
 }
 
 #[test]
-fn a_hole_is_a_jump_on_air_and_closed_when_over() {
+fn a_hole_is_a_new_period_and_closed_when_over() {
     let mut rows = gops(2);
     rows.push(row(2, 0, 900_000, 1_080_000, BOTH));
     let on_air = parsed(&write(&rows, State::OnAir, Scope::Full));
-    assert_eq!(on_air.periods.len(), 1);
+    let starts: Vec<_> = on_air.periods.iter().map(|p| p.start.unwrap().as_secs()).collect();
+    assert_eq!(starts, [0, 10]);
     let timeline = |mpd: &dash_mpd_core::MPD, period: usize| {
         let template = mpd.periods[period].adaptations[0].representations[0].SegmentTemplate.clone().unwrap();
         (template.presentationTimeOffset.unwrap(), template.SegmentTimeline.unwrap().segments)
     };
-    let segments = timeline(&on_air, 0).1;
-    assert_eq!(
-        segments.iter().map(|s| (s.t, s.d, s.r)).collect::<Vec<_>>(),
-        [(Some(90_000), 180_000, Some(1)), (Some(990_000), 180_000, None)]
-    );
+    for (period, expected) in [(90_000, 180_000, Some(1)), (990_000, 180_000, None)].into_iter().enumerate() {
+        let (offset, segments) = timeline(&on_air, period);
+        let seen: Vec<_> = segments.iter().map(|s| (s.t.unwrap(), s.d, s.r)).collect();
+        assert_eq!((offset, seen), (expected.0, vec![expected]));
+    }
 
     let over = parsed(&write(&rows, State::Over, Scope::Full));
     let starts: Vec<_> = over.periods.iter().map(|p| (p.id.clone().unwrap(), p.start.unwrap())).collect();
@@ -236,12 +237,8 @@ fn returned() -> Ledger {
     rows.push(row(2, 1, 1_080_000, 1_260_000, BOTH));
     let mut late = row(1, 2, 360_000, 540_000, BOTH);
     (late.late, late.naming) = (true, Naming::Publish(PublishNo::FIRST));
-    let fills = vec![
-        fill(360_000, 540_000, BOTH),
-        fill(540_000, 720_000, BOTH),
-        // Too short for a frame of sound to fit.
-        fill(720_000, 900_000, &BOTH[..2]),
-    ];
+    let fills =
+        vec![fill(360_000, 540_000, BOTH), fill(540_000, 720_000, BOTH), fill(720_000, 900_000, BOTH)];
     Ledger { rows, late: vec![late], fills, inits: vec![] }
 }
 
@@ -256,6 +253,19 @@ fn a_filled_hole_is_one_period_without_a_jump_while_anybody_watches_live() {
     }
     let closing = parsed(&write_all(returned(), State::Closing, Scope::Full));
     assert_eq!(closing.mediaPresentationDuration, Some(std::time::Duration::from_secs(14)));
+}
+
+#[test]
+fn a_gap_that_players_stop_at_is_a_new_period() {
+    // 496 samples of 48 000 a second: dash.js asks 480 further on.
+    for (missing, starts) in [(-1024i64, &[0][..]), (0, &[0]), (400, &[0]), (496, &[0, 10])] {
+        let mut ledger = returned();
+        let silence = ledger.fills[2].segments.iter_mut().find(|s| s.rung == "audio").unwrap();
+        silence.duration = silence.duration.checked_add_signed(-missing).unwrap();
+        let mpd = parsed(&write_all(ledger, State::OnAir, Scope::Full));
+        let seen: Vec<_> = mpd.periods.iter().map(|p| p.start.unwrap().as_secs()).collect();
+        assert_eq!(seen, starts, "{missing}");
+    }
 }
 
 #[test]

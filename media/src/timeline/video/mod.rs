@@ -134,8 +134,10 @@ impl VideoTimeline {
     fn choose(&mut self, stamps: &[Millis], next: Option<Millis>) -> Option<Fit> {
         let [parameters, metadata] = self.declared;
         let mut known = [self.rate, parameters, metadata].into_iter().flatten();
-        let found = known.find_map(|rate| fit(rate, stamps, next)).or_else(|| {
-            let usual = USUAL_RATES.into_iter().filter_map(|rate| fit(rate, stamps, next));
+        // A GOP that was cut off may end with pictures whose neighbours, sent after them, never came.
+        let cut = next.is_none();
+        let found = known.find_map(|rate| fit(rate, stamps, next, cut)).or_else(|| {
+            let usual = USUAL_RATES.into_iter().filter_map(|rate| fit(rate, stamps, next, false));
             // One picture alone fits every rate: that is no evidence.
             usual.filter(|fit| fit.index.len() > 1 || fit.next.is_some()).min_by_key(|fit| fit.cost)
         });
@@ -186,8 +188,8 @@ impl VideoTimeline {
     }
 }
 
-/// Lays the stamps on a rate's grid; `None` if one does not fit, two share a place, or most places between them are empty.
-fn fit(rate: FrameRate, stamps: &[Millis], next: Option<Millis>) -> Option<Fit> {
+/// Lays the stamps on a rate's grid; `None` if one does not fit, two share a place, or most places between them are empty (unless `sparse`).
+fn fit(rate: FrameRate, stamps: &[Millis], next: Option<Millis>, sparse: bool) -> Option<Fit> {
     if rate.num == 0 || rate.den == 0 || rate.num > RATE_MAX.saturating_mul(rate.den) {
         return None;
     }
@@ -210,7 +212,7 @@ fn fit(rate: FrameRate, stamps: &[Millis], next: Option<Millis>) -> Option<Fit> 
     order.extend(next);
     let steps = order.len().saturating_sub(1);
     let single = order.windows(2).filter(|w| w[1] - w[0] == 1).count();
-    if order.windows(2).any(|w| w[0] >= w[1]) || single * 2 < steps {
+    if order.windows(2).any(|w| w[0] >= w[1]) || (!sparse && single * 2 < steps) {
         return None;
     }
     let count = i64::try_from(residuals.len()).unwrap_or(i64::MAX);

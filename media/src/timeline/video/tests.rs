@@ -53,6 +53,26 @@ impl Publisher {
     }
 }
 
+#[test]
+fn a_gop_that_was_cut_off_keeps_the_rate() {
+    let line = Line { ms: 0, ticks: 0 };
+    let mut timeline = VideoTimeline::default();
+    let gop: Vec<Millis> = (0..60).map(|n| (n * 1000 + 15) / 30).collect();
+    let whole = timeline.map(line, 0, &gop, Some(2000), 0);
+    assert_eq!(whole.frame_rate, Some(rate(30, 1)));
+    // A key frame and the reference frame three frames on; what lies between was to come after it.
+    let cut = timeline.map(line, 180_000, &[2000, 2100], None, 0);
+    assert_eq!(
+        (cut.frame_rate, cut.pts.as_slice(), cut.end),
+        (Some(rate(30, 1)), &[180_000, 189_000][..], 192_000)
+    );
+    // With a GOP after it the same would be another rate.
+    let mut slower = VideoTimeline::default();
+    slower.map(line, 0, &gop, Some(2000), 0);
+    let tens: Vec<Millis> = (20..40).map(|n| n * 100).collect();
+    assert_eq!(slower.map(line, 180_000, &tens, Some(4000), 0).frame_rate, None);
+}
+
 fn run(publisher: &Publisher, timeline: &mut VideoTimeline, gops: i64, mut check: impl FnMut(i64, &Mapped)) {
     let line = Line { ms: publisher.stamp(0, 0), ticks: 0 };
     let mut start = 0;
