@@ -2,11 +2,13 @@
 # make test    set up and run all tests
 # make chaos   kill everything under running shows, for half an hour, and print what came of it
 # make build   set up and build everything optimised
+# make simulate  a million shows with everything that may go wrong, in simulated time (docs/SIMULATION.md); SEEDS=… for fewer or more
 #
 # What is printed on the way goes to standard error: `make -s run ARGS=--json` leaves standard output to `gopcast`.
 
 ARGS ?=
 CARGO ?= cargo
+SEEDS ?= 1000000
 PROFILE_DIR := target/release
 
 player_sources := $(shell find player/src player/static -type f 2>/dev/null) player/build.mjs player/package.json
@@ -16,7 +18,7 @@ export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 .PHONY: help run build test chaos check setup setup-tests player clean
 
 help:
-	@sed -n 's/^# //p' Makefile | head -4
+	@sed -n 's/^# //p' Makefile | head -5
 
 setup:
 	@scripts/setup.sh
@@ -28,7 +30,7 @@ run: build
 	@exec $(PROFILE_DIR)/gopcast up --demo $(ARGS)
 
 build: setup player
-	@$(CARGO) build --release --locked --workspace --bins 1>&2
+	@$(CARGO) build --release --locked --workspace --exclude simulation --bins 1>&2
 
 player: player/dist/index.html
 
@@ -61,6 +63,9 @@ check: setup-tests player tests/browser/node_modules/.package-lock.json
 	@$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	@cd player && npm test
 	@$(CARGO) build --locked --workspace --bins
+
+simulate:
+	@$(CARGO) run --release --locked -p simulation -- --seeds $(SEEDS)
 
 clean:
 	@$(CARGO) clean

@@ -3,6 +3,7 @@
 
 use service::{
     bucket,
+    table::PK,
     table::store::{Action, Change, Condition, Value, Write},
 };
 
@@ -28,10 +29,9 @@ macro_rules! mutations {
 mutations! {
     /// Commits do not look at the epoch.
     CommitWithoutEpoch = "commit-without-epoch";
-    /// Commits do not look at the cursor.
-    CommitWithoutCursor = "commit-without-cursor";
-    /// Ledger rows are put over what is there.
-    RowNotCreateOnly = "row-not-create-only";
+    /// Commits look neither at the cursor nor at whether the row is there. Each of the two alone is enough, so that leaving out one
+    /// changes nothing.
+    CommitTwice = "commit-twice";
     /// Cursor and row of a commit are written one after the other.
     CommitInTwoWrites = "commit-in-two-writes";
     /// A commit is believed before it has taken place.
@@ -113,13 +113,11 @@ impl Mutation {
             | (Self::EndWithoutEpoch, "end broadcast") => {
                 writes.iter_mut().filter(|write| is_binding(write)).for_each(|write| strip(write, "epoch"));
             }
-            (Self::CommitWithoutCursor, "commit") => writes.iter_mut().for_each(|write| {
+            (Self::CommitTwice, "commit") => writes.iter_mut().for_each(|write| {
                 strip(write, "cursor_publish");
                 strip(write, "cursor_seq");
+                strip(write, PK);
             }),
-            (Self::RowNotCreateOnly, "commit") => {
-                writes.iter_mut().filter(|write| !is_binding(write)).for_each(|write| write.conditions.clear());
-            }
             (Self::CommitInTwoWrites, "commit") => return writes.into_iter().map(|write| vec![write]).collect(),
             (Self::FillWithoutEnd, "commit fill") | (Self::FloorWithoutEnd, "set floor") => {
                 writes.iter_mut().for_each(|write| strip(write, "live_end"));

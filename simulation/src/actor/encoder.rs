@@ -52,14 +52,26 @@ pub(crate) fn start(cloud: &Arc<Cloud>, name: String, address: String) -> Arc<St
     };
     let id = deps.me.clone();
     let manager = Manager::new(deps);
-    tokio::spawn(Arc::clone(&manager).watch_health());
+    while_alive(&process, Arc::clone(&manager).watch_health());
     let down = CancellationToken::new();
     let row = Encoder { id, address: address.clone(), capacity: CAPACITY, draining: false, seen: clock.now(), bound: 0 };
-    tokio::spawn(heartbeat::run(table, row, Arc::clone(&manager), clock, down.clone()));
+    while_alive(&process, heartbeat::run(table, row, Arc::clone(&manager), clock, down.clone()));
     let station = Arc::new(Station { process, manager, address, down });
     cloud.register(Arc::clone(&station));
     cloud.world.note(station.process.name(), "started", &station.address, String::new);
     station
+}
+
+/// Runs what a process does for ever. The dead could do it without an effect; this saves the simulation the work.
+fn while_alive(process: &Arc<Process>, work: impl Future<Output = ()> + Send + 'static) {
+    let process = Arc::clone(process);
+    tokio::spawn(async move {
+        tokio::select! {
+            biased;
+            () = process.died() => {}
+            () = work => {}
+        }
+    });
 }
 
 /// Shuts an encoder down as SIGTERM does.

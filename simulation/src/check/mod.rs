@@ -103,6 +103,8 @@ pub(crate) struct Show {
     /// In the order of creation.
     pub(crate) number: usize,
     pub(crate) availability_start: Option<WallTime>,
+    /// When its latest publish was given its number.
+    pub(crate) published: Duration,
     /// Since when it takes no more publishes.
     pub(crate) ending: Option<Duration>,
     /// Since when the floor is where it is.

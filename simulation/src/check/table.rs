@@ -23,6 +23,10 @@ use crate::{
 /// 10 s, of which clocks that are 2 s off each way may take some.
 const FLOOR_STANDS: Duration = Duration::from_secs(6);
 
+/// A publish that nobody has closed is waited for at least so long: an encoder's patience with a silent one is 15 s, of which clocks that
+/// are 2 s off each way may take some.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 pub(super) fn text<'a>(item: Option<&'a Item>, name: &str) -> Option<&'a str> {
     match item?.get(name) {
         Some(Value::Text(text)) => Some(text),
@@ -65,7 +69,7 @@ impl Checks {
         for change in changed {
             if let Some(id) = broadcast(&change.key.pk) {
                 match change.key.sk.as_str() {
-                    "META" => self.meta(&id, change, now, &mut found),
+                    "META" => self.meta(&id, operation, change, now, &mut found),
                     sk if sk.starts_with("GOP#") || sk.starts_with("LATE#") => {
                         self.row(&id, who, change, rows, objects, &mut found);
                     }
@@ -103,7 +107,7 @@ impl Checks {
         self.shows.entry(id.clone()).or_insert_with(|| Show { number, ..Show::default() })
     }
 
-    fn meta(&mut self, id: &BroadcastId, change: &Changed, now: Duration, found: &mut Found) {
+    fn meta(&mut self, id: &BroadcastId, operation: &str, change: &Changed, now: Duration, found: &mut Found) {
         let (before, after) = (change.before.as_ref(), change.after.as_ref());
         let show = self.show(id);
         show.live = text(after, "live").and_then(|live| live.parse().ok());
@@ -127,6 +131,13 @@ impl Checks {
         }
         if old != new && old.is_some() && rank(before) != 1 {
             found.push((Invariant::StateGoesForward, format!("{id}: publish {new:?} came when it took none any more")));
+        }
+        if old != new {
+            show.published = now;
+        }
+        let closed = num(after, "closed_publish") == new;
+        if operation == "expire" && rank(before) == 1 && !closed && now.saturating_sub(show.published) < PATIENCE {
+            found.push((Invariant::StateGoesForward, format!("{id} expired {:?} after publish {new:?} came", now.saturating_sub(show.published))));
         }
         let start = |item| num(item, "availability_start");
         if start(before).is_some() && start(before) != start(after) {
