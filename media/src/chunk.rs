@@ -4,7 +4,7 @@
 //! 0   4 bytes  "GOP1"
 //! 4   u32 BE   length of the header, at most HEADER_MAX
 //! 8   header   JSON ([`Header`]), self-describing so that a stored chunk can be read with a pager
-//! …   payload  the video samples (length-prefixed NAL units, as in FLV and MP4), then the audio samples, each in table order
+//! …   payload  the video samples (as in FLV and MP4: length-prefixed NAL units, or the OBUs of a temporal unit), then the audio samples, each in table order
 //! end 32 bytes SHA-256 of all before
 //! ```
 //!
@@ -67,6 +67,10 @@ pub struct Header {
 pub enum VideoCodec {
     /// H.264; `config` is an `AVCDecoderConfigurationRecord` (ISO 14496-15, 5.3.3.1).
     Avc,
+    /// HEVC; `config` is an `HEVCDecoderConfigurationRecord` (ISO 14496-15, 8.3.3.1).
+    Hevc,
+    /// AV1; `config` is an `AV1CodecConfigurationRecord` (AV1 ISOBMFF binding, 2.3).
+    Av1,
 }
 
 /// Which audio coding the samples are in.
@@ -91,7 +95,7 @@ pub struct VideoTrack {
     pub height: u32,
     /// The frame rate, when it is constant over the chunk.
     pub frame_rate: Option<FrameRate>,
-    /// Presentation time of the first picture (the IDR).
+    /// Presentation time of the first picture (the IDR; in AV1 a shown key frame).
     pub start: Ticks,
     /// Presentation time at which the next chunk starts, or at which the last picture ends.
     pub end: Ticks,
