@@ -142,6 +142,38 @@ fn what_no_ladder_can_be_made_of_is_refused() {
     }
 }
 
+/// A decoder of HE-AAC makes two samples of each, of frames without SBR data too: of the tone, and of silence put in.
+#[test]
+fn high_efficiency_sound_is_carried_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let source =
+        Source { size: (320, 180), sample_rate: 24_000, channels: 2, gop: 30, gops: 3, ..Source::default() };
+    let mut chunks = source.chunks();
+    for chunk in &mut chunks {
+        // Object type 5, 24 kHz, stereo, to 48 kHz, made of object type 2.
+        chunk.header.audio.as_mut().unwrap().config = vec![0x2b, 0x11, 0x88, 0x00];
+        assert_eq!(validate(chunk), []);
+    }
+    let stored = Stored::make(&chunks, &PLAN);
+    let packages = &stored.tracks["audio"];
+    assert_eq!((packages[0].init.codecs.as_str(), packages[0].init.timescale), ("mp4a.40.5", 24_000));
+    assert!(packages.windows(2).all(|w| w[0].segment.time + w[0].segment.duration == w[1].segment.time));
+    let joined = stored.joined("audio");
+    let entries = ["-show_entries", "stream=codec_name,sample_rate,channels", "-of", "csv=p=0"];
+    let text = run("ffprobe", &[&["-v", "error"], &entries[..], &[&joined]].concat());
+    assert_eq!(text.trim(), "aac,48000,2");
+    let pcm = dir.path().join("pcm").into_os_string().into_string().unwrap();
+    run("ffmpeg", &["-v", "error", "-i", &joined, "-ac", "1", "-f", "s16le", &pcm]);
+    let samples: Vec<i16> =
+        std::fs::read(pcm).unwrap().chunks_exact(2).map(|s| i16::from_le_bytes([s[0], s[1]])).collect();
+    let frames: usize = chunks.iter().map(|chunk| chunk.audio_samples().len()).sum();
+    assert_eq!(samples.len(), frames * 2048);
+    // A second of 440 Hz, of which the source gives a twenty-fifth to a beep of twice that.
+    let middle = &samples[48_000..96_000];
+    let crossings = middle.windows(2).filter(|w| (w[0] < 0) != (w[1] < 0)).count();
+    assert!((905..=925).contains(&crossings), "{crossings}");
+}
+
 /// FFmpeg 9's Enhanced RTMP, from tag bodies to the ladder. The files are `media`'s, where it says how they were made.
 #[test]
 fn enhanced_rtmp_becomes_h264() {
