@@ -367,6 +367,12 @@ mod tests {
     }
 
     #[test]
+    fn codings_by_their_names() {
+        let names = [VideoCodec::Avc, VideoCodec::Hevc, VideoCodec::Av1];
+        assert_eq!(serde_json::to_string(&names).unwrap(), r#"["avc","hevc","av1"]"#);
+    }
+
+    #[test]
     fn every_cut_and_every_flipped_byte_is_noticed() {
         let bytes = sample().encode().unwrap();
         for len in 0..bytes.len() {

@@ -5,15 +5,16 @@ use crate::time::FrameRate;
 /// What a sample holds. The marks that a container or FLV puts on it are not asked: encoders set them on recovery points too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SampleKind {
-    /// Decoding can start here, and nothing from here on refers to what was before: an IDR picture of H.264 or HEVC, a shown key frame
+    /// Decoding can start here, and nothing from here on refers to what was before: an IDR picture of H.264 or (without leading pictures) HEVC, a shown key frame
     /// of AV1.
     Start,
-    /// Such a start if no [`Self::Leading`] picture follows at once: HEVC's CRA and BLA.
+    /// Such a start if no [`Self::Leading`] picture follows at once: HEVC's CRA, BLA, and the IDR picture that may have leading ones. With one,
+    /// there is no place to cut: it is shown before this picture, and needs it.
     StartUnlessLed,
     /// Decoding can start here after a fashion, but what follows may refer to what was before: a recovery point, a key frame that
     /// is shown later.
     OpenStart,
-    /// A picture that is shown before the start that it follows, and may refer to what was before: HEVC's RASL and RADL.
+    /// A picture that is shown before the start that it follows, and may refer to what was before it: HEVC's RASL and RADL.
     Leading,
     /// Another picture.
     Picture,

@@ -142,6 +142,24 @@ fn open_gops_are_recognised() {
     }
 }
 
+/// An encoder that changes its coding in mid-show: the new one comes into force with its first picture.
+#[test]
+fn another_coding_in_mid_show() {
+    let names = ["av1", "hevc-closed", "avc-open"];
+    let shifted = (0..).zip(names).flat_map(|(n, name)| {
+        let of_video = tags(name).into_iter().filter(|(video, _, _)| *video);
+        of_video.map(move |(video, ms, body)| (video, ms + n * 2000, body))
+    });
+    let chunks = assemble(&shifted.collect::<Vec<_>>(), 1).unwrap();
+    let codecs: Vec<_> = chunks.iter().map(|chunk| chunk.header.video.as_ref().unwrap().codec).collect();
+    let (av1, hevc, avc) = (VideoCodec::Av1, VideoCodec::Hevc, VideoCodec::Avc);
+    assert_eq!(codecs, [av1, av1, hevc, hevc, avc]);
+    for pair in chunks.windows(2) {
+        let (a, b) = (pair[0].header.video.as_ref().unwrap(), pair[1].header.video.as_ref().unwrap());
+        assert_eq!(a.end, b.start);
+    }
+}
+
 /// x265 makes clean random access pictures without leading ones when there are no B-pictures: as good as IDR pictures.
 #[test]
 fn a_cra_that_nothing_leads_starts_a_closed_gop() {

@@ -30,7 +30,7 @@ const BLA_W_LP: u8 = 16;
 const BLA_W_RADL: u8 = 17;
 /// A broken link without leading pictures.
 const BLA_N_LP: u8 = 18;
-/// An IDR picture whose leading pictures refer to nothing before it.
+/// An IDR picture whose leading pictures refer to nothing before it. Most encoders use it for IDR pictures without any.
 const IDR_W_RADL: u8 = 19;
 /// An IDR picture without leading pictures.
 const IDR_N_LP: u8 = 20;
@@ -163,8 +163,8 @@ pub fn sample_kind(sample: &[u8], length_size: u8) -> Result<SampleKind, HevcErr
         let nal = nal?;
         let Some(unit) = nal_type(nal) else { continue };
         let found = match unit {
-            IDR_W_RADL | IDR_N_LP | BLA_N_LP | BLA_W_RADL => SampleKind::Start,
-            BLA_W_LP | CRA => SampleKind::StartUnlessLed,
+            IDR_N_LP | BLA_N_LP => SampleKind::Start,
+            IDR_W_RADL | BLA_W_RADL | BLA_W_LP | CRA => SampleKind::StartUnlessLed,
             RADL_N..=RASL_R => SampleKind::Leading,
             ..=SLICE_LAST => SampleKind::Picture,
             SEI_PREFIX => {

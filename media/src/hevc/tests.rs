@@ -99,11 +99,12 @@ fn samples_are_told_by_their_slices() {
         let sample: Vec<u8> = types.iter().flat_map(|t| [0, 0, 0, 4, t << 1, 1, 0x80, 0]).collect();
         sample_kind(&sample, 4)
     };
-    for closed in [IDR_W_RADL, IDR_N_LP, BLA_N_LP, BLA_W_RADL] {
+    for closed in [IDR_N_LP, BLA_N_LP] {
         assert_eq!(kind(&[VPS, SPS, PPS, SEI_PREFIX, closed, closed]), Ok(SampleKind::Start));
     }
-    assert_eq!(kind(&[CRA]), Ok(SampleKind::StartUnlessLed));
-    assert_eq!(kind(&[BLA_W_LP]), Ok(SampleKind::StartUnlessLed));
+    for maybe in [IDR_W_RADL, CRA, BLA_W_LP, BLA_W_RADL] {
+        assert_eq!(kind(&[VPS, SPS, PPS, maybe, maybe]), Ok(SampleKind::StartUnlessLed));
+    }
     for leading in RADL_N..=RASL_R {
         assert_eq!(kind(&[leading]), Ok(SampleKind::Leading));
     }
