@@ -19,8 +19,10 @@ use media::{
     id::{BroadcastId, PublishNo},
     ingest::{Assembler, Output, Publish},
     ladder::Profile,
+    picture::SampleKind,
     time::WallTime,
     verdict::Code,
+    video,
 };
 use support::{Source, boxes, run, stored::Stored};
 
@@ -192,6 +194,32 @@ fn enhanced_rtmp_becomes_h264() {
         let (mean, worst) = psnr(&joined, "testsrc2=s=160x90:r=30,trim=end_frame=60");
         assert!(worst > 20.0 && mean > 25.0, "{name}: {mean} dB, worst {worst} dB");
     }
+}
+
+/// A random access picture with leading pictures within a GOP is a picture like any other; at its start it opens it.
+#[test]
+fn an_open_gop_of_hevc_is_told() {
+    let mut chunk = published("hevc-open").remove(0);
+    assert_eq!(validate(&chunk), []);
+    let out = transcode(&chunk, &PLAN).unwrap();
+    assert_eq!((out.tracks[0].samples.len(), out.warnings.len()), (60, 0));
+
+    let video = chunk.header.video.as_ref().unwrap();
+    let config = video::Config::parse(video.codec, &Bytes::from(video.config.clone())).unwrap();
+    let samples = chunk.video_samples();
+    let open = samples
+        .iter()
+        .enumerate()
+        .skip(1)
+        .find(|(_, sample)| config.sample_kind(sample) == Ok(SampleKind::StartUnlessLed));
+    let (from, _) = open.unwrap();
+    let gone: usize = samples[..from].iter().map(Bytes::len).sum();
+    let video = chunk.header.video.as_mut().unwrap();
+    video.sizes.drain(..from);
+    video.pts.drain(..from);
+    video.dts.drain(..from);
+    chunk.payload = chunk.payload.slice(gone..);
+    assert_eq!(validate(&chunk).iter().map(|v| v.code).collect::<Vec<_>>(), [Code::OpenGop]);
 }
 
 fn published(name: &str) -> Vec<Chunk> {
