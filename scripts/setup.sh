@@ -13,7 +13,7 @@ say() { printf '%s\n' "setup: $*" >&2; }
 die() { say "$*"; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# FFmpeg's libraries for the encoder (and clang to read their headers), the ffmpeg command and a font for the demo picture.
+# FFmpeg's libraries for the encoder, which bring libx264 and libdav1d with them (and clang to read their headers), the ffmpeg command and a font for the demo picture.
 packages="ffmpeg libavcodec-dev libavformat-dev libavutil-dev libavfilter-dev libswscale-dev libswresample-dev
           clang libclang-dev pkg-config gcc libc6-dev make ca-certificates fonts-dejavu-core"
 have node || packages="$packages nodejs"
@@ -64,7 +64,7 @@ list_for_others() {
             pkg-config --exists "$library" || lacking="$lacking $library(headers)"
         done
     fi
-    [ -z "$lacking" ] || die "this is neither Debian nor Ubuntu; please install (FFmpeg 5.1 or later):$lacking"
+    [ -z "$lacking" ] || die "this is neither Debian nor Ubuntu; please install (FFmpeg 5.1 or later, with libx264 and libdav1d; the tests also encode with libx265 and libsvtav1):$lacking"
 }
 
 if have apt-get && have dpkg-query; then install_packages; else list_for_others; fi

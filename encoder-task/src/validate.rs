@@ -1,15 +1,16 @@
 //! Is a chunk what gopcast takes? Asked before any of it is decoded, answered from its header, its decoder configurations and its
-//! first sample alone. Pure.
+//! first two samples alone. Pure.
 //!
 //! The limits are those of the service, the same for every live; each says in its verdict what the broadcaster should change.
 
 use bytes::Bytes;
 use media::{
     aac,
-    avc::{self, SampleKind},
     chunk::{AudioTrack, Chunk, VideoTrack},
+    picture::{Colour, Format, SampleKind},
     time::{Ticks, VIDEO_TIMESCALE},
     verdict::{Code, Verdict},
+    video,
 };
 
 /// Shortest side taken, in pixels: one macroblock.
@@ -25,10 +26,12 @@ pub const GOP_LONG_SECONDS: u32 = 4;
 /// Seconds beyond which a GOP is refused: the edge does not make longer ones.
 pub const GOP_SECONDS_MAX: u32 = 10;
 
-/// H.264 profiles with 8-bit 4:2:0 pictures: Baseline, Main, Extended, High. What others allow is checked by chroma and depth.
-const PROFILES_420: [u8; 4] = [66, 77, 88, 100];
 /// Chroma format 4:2:0.
 const CHROMA_420: u8 = 1;
+/// What chroma formats are called.
+const CHROMA_NAMES: [&str; 4] = ["no", "4:2:0", "4:2:2", "4:4:4"];
+/// Bits per sample taken: what every player shows, and what the ladder is made of.
+const BIT_DEPTH: u8 = 8;
 /// Rates are measured over this many ticks at least: a GOP that was cut short is mostly its IDR picture.
 const MEASURED_OVER_MIN: Ticks = 90_000;
 
@@ -37,8 +40,7 @@ const MEASURED_OVER_MIN: Ticks = 90_000;
 pub fn validate(chunk: &Chunk) -> Vec<Verdict> {
     let mut out = Vec::new();
     if let Some(track) = &chunk.header.video {
-        let first = chunk.video_samples().into_iter().next().unwrap_or_default();
-        video(track, &first, &mut out);
+        video(chunk, track, &mut out);
     }
     if let Some(track) = &chunk.header.audio {
         audio(track, &mut out);
@@ -46,35 +48,23 @@ pub fn validate(chunk: &Chunk) -> Vec<Verdict> {
     out
 }
 
-fn video(track: &VideoTrack, first: &[u8], out: &mut Vec<Verdict>) {
+fn video(chunk: &Chunk, track: &VideoTrack, out: &mut Vec<Verdict>) {
     let mut say = |code, message: String| out.push(Verdict::new(code, message));
-    let config = match avc::Config::parse(&Bytes::from(track.config.clone())) {
+    let config = match video::Config::parse(track.codec, &Bytes::from(track.config.clone())) {
         Ok(config) => config,
         Err(error) => {
             say(
                 Code::VideoProfile,
-                format!("The video can't be understood ({error}). Send H.264 Main or High."),
+                format!(
+                    "The video can't be understood ({error}). Send H.264 Main or High, HEVC Main or AV1 Main."
+                ),
             );
             return;
         }
     };
-    let sps = &config.sps;
-    let eight_bit_420 =
-        sps.chroma_format == CHROMA_420 && sps.bit_depth_luma == 8 && sps.bit_depth_chroma == 8;
-    if !PROFILES_420.contains(&sps.profile) || !eight_bit_420 {
-        let profile = sps.profile;
-        let (chroma, depth) = (sps.chroma_format, sps.bit_depth_luma.max(sps.bit_depth_chroma));
-        say(
-            Code::VideoProfile,
-            format!(
-                "The video is H.264 profile {profile}, chroma format {chroma}, {depth} bits. Send Main or High, 8 bits, 4:2:0 (NV12 or I420)."
-            ),
-        );
-    }
-    if sps.interlaced {
-        say(Code::VideoProfile, "The video is interlaced. Send progressive pictures.".to_owned());
-    }
-    for (width, height) in [(sps.width, sps.height), (track.width, track.height)] {
+    let format = config.format();
+    looks(format, &mut say);
+    for (width, height) in [(format.width, format.height), (track.width, track.height)] {
         if width.min(height) < SIDE_MIN || width.max(height) > SIDE_MAX {
             say(
                 Code::VideoResolution,
@@ -104,8 +94,36 @@ fn video(track: &VideoTrack, first: &[u8], out: &mut Vec<Verdict>) {
             ),
         );
     }
-    match avc::sample_kind(first, config.length_size) {
-        Ok(SampleKind::Idr) => {}
+    start(&config, &chunk.video_samples(), &mut say);
+}
+
+/// What the pictures look like, as far as their configuration says.
+fn looks(format: &Format, say: &mut impl FnMut(Code, String)) {
+    if format.chroma_format != CHROMA_420 || format.bit_depth != BIT_DEPTH {
+        let chroma = CHROMA_NAMES.get(usize::from(format.chroma_format)).copied().unwrap_or("unknown");
+        say(
+            Code::VideoProfile,
+            format!(
+                "The video is {}, {chroma} chroma, {} bits. Send 8 bits, 4:2:0: H.264 Main or High, HEVC Main or AV1 Main (OBS: Settings, Advanced, Color Format NV12).",
+                format.name, format.bit_depth
+            ),
+        );
+    } else if format.colour.is_some_and(Colour::is_hdr) {
+        let message =
+            "The video is HDR. Send standard dynamic range (OBS: Settings, Advanced, Color Space Rec. 709).";
+        say(Code::VideoProfile, message.to_owned());
+    }
+    if format.interlaced {
+        say(Code::VideoProfile, "The video is interlaced. Send progressive pictures.".to_owned());
+    }
+}
+
+/// Whether the first sample starts a closed GOP.
+fn start(config: &video::Config, samples: &[Bytes], say: &mut impl FnMut(Code, String)) {
+    let kind = |n: usize| samples.get(n).map(|sample| config.sample_kind(sample));
+    match kind(0).unwrap_or(Ok(SampleKind::NoPicture)) {
+        Ok(SampleKind::Start) => {}
+        Ok(SampleKind::StartUnlessLed) if kind(1) != Some(Ok(SampleKind::Leading)) => {}
         Ok(_) => say(
             Code::OpenGop,
             "A keyframe is not an IDR picture. Turn open GOP and intra refresh off.".to_owned(),

@@ -1,7 +1,9 @@
 //! AAC as FLV and MP4 carry it: the `AudioSpecificConfig` (ISO 14496-3, 1.6.2.1), and frames of silence.
 //!
-//! gopcast takes AAC-LC, mono or stereo, 8 to 96 kHz, in frames of 1024 samples. HE-AAC is refused: its explicit signalling halves the
-//! sample rate that frames count in, its implicit one is invisible here, and every encoder that broadcasters use can do LC.
+//! gopcast takes AAC-LC and HE-AAC (both versions), mono or stereo, 8 to 96 kHz, in frames of 1024 samples. HE-AAC is AAC-LC at half the
+//! sample rate with hints by which a decoder adds the upper half of the spectrum (SBR) and the second channel (PS). It is counted as what it is
+//! made of: 1024 samples a frame at the lower rate are the 2048 at the higher one that come out. Where only the frames say that there
+//! is SBR, it is invisible here, and as good: decoders find it.
 //!
 //! Invariant: holding a [`Config`] is the proof that the sound is what gopcast takes.
 
@@ -31,6 +33,8 @@ const OBJECT_ESCAPE: u32 = 31;
 const RATE_ESCAPE: u32 = 15;
 /// `sync_extension_type` of the backward-compatible SBR signalling.
 const SYNC_SBR: u32 = 0x2b7;
+/// `sync_extension_type` of the parametric stereo that may follow it.
+const SYNC_PS: u32 = 0x548;
 
 /// Table 1.18.
 const SAMPLE_RATES: [u32; 13] =
@@ -45,7 +49,7 @@ pub enum AacError {
     /// Longer than [`CONFIG_MAX`], or empty.
     #[error("an AAC configuration has 2 to {CONFIG_MAX} bytes, not {0}")]
     Length(usize),
-    /// Not AAC-LC.
+    /// Neither AAC-LC nor HE-AAC.
     #[error("the sound is {0}; set the audio encoder to AAC-LC")]
     ObjectType(&'static str),
     /// Too low or too high.
@@ -56,6 +60,9 @@ pub enum AacError {
     /// Neither mono nor stereo.
     #[error("the sound has {0}; set the audio encoder to mono or stereo")]
     Channels(&'static str),
+    /// SBR that makes something else than one or two samples of each.
+    #[error("the sound is HE-AAC of a kind that does not exist; set the audio encoder to AAC-LC")]
+    Extension,
     /// Frames of 960 samples.
     #[error("the sound has frames of 960 samples; gopcast takes 1024")]
     FrameLength,
@@ -74,10 +81,23 @@ impl AacError {
 pub struct Config {
     /// The `AudioSpecificConfig` itself.
     pub record: Bytes,
-    /// Samples per second and channel.
+    /// Samples per second and channel that frames count in: of HE-AAC what the AAC-LC in it has.
     pub sample_rate: u32,
-    /// 1 or 2.
+    /// 1 or 2: of HE-AAC version 2 what the AAC-LC in it has.
     pub channels: u8,
+    /// Which AAC.
+    pub profile: Profile,
+}
+
+/// Which AAC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// AAC-LC.
+    Lc,
+    /// AAC-LC with spectral band replication.
+    He,
+    /// The same with parametric stereo.
+    HeV2,
 }
 
 impl Config {
@@ -90,13 +110,21 @@ impl Config {
             return Err(AacError::Length(record.len()));
         }
         let mut b = Bits::new(record);
-        let object = object_type(&mut b)?;
-        let sample_rate = sample_rate(&mut b)?;
+        let mut object = object_type(&mut b)?;
+        let sample_rate = sampling_frequency(&mut b)?;
         let channels = b.u(4, "channelConfiguration")?;
+        let mut profile = match object {
+            OBJECT_SBR => Profile::He,
+            OBJECT_PS => Profile::HeV2,
+            _ => Profile::Lc,
+        };
+        if profile != Profile::Lc {
+            // Signalled at the front: what comes out, then what it is made of.
+            check_extension(sample_rate, sampling_frequency(&mut b)?)?;
+            object = object_type(&mut b)?;
+        }
         match object {
             OBJECT_LC => {}
-            OBJECT_SBR => return Err(AacError::ObjectType("HE-AAC")),
-            OBJECT_PS => return Err(AacError::ObjectType("HE-AAC version 2")),
             1 => return Err(AacError::ObjectType("AAC Main")),
             _ => return Err(AacError::ObjectType("another kind of AAC")),
         }
@@ -117,19 +145,37 @@ impl Config {
             b.u(14, "coreCoderDelay")?;
         }
         b.flag("extensionFlag")?;
-        if b.left() >= 16 && b.u(11, "syncExtensionType")? == SYNC_SBR && object_type(&mut b)? == OBJECT_SBR {
-            let present = b.flag("sbrPresentFlag").unwrap_or(false);
-            if present {
-                return Err(AacError::ObjectType("HE-AAC"));
-            }
+        // Signalled at the end, where decoders of AAC-LC do not look.
+        let signalled = profile == Profile::Lc
+            && b.left() >= 16
+            && b.u(11, "syncExtensionType")? == SYNC_SBR
+            && object_type(&mut b)? == OBJECT_SBR;
+        if signalled && b.flag("sbrPresentFlag").unwrap_or(false) {
+            check_extension(sample_rate, sampling_frequency(&mut b)?)?;
+            let parametric =
+                b.left() >= 12 && b.u(11, "syncExtensionType")? == SYNC_PS && b.flag("psPresentFlag")?;
+            profile = if parametric { Profile::HeV2 } else { Profile::He };
         }
-        Ok(Self { record: record.clone(), sample_rate, channels })
+        if profile == Profile::HeV2 && channels != 1 {
+            return Err(AacError::Channels("parametric stereo made of more than one channel"));
+        }
+        Ok(Self { record: record.clone(), sample_rate, channels, profile })
     }
 
     /// The `codecs` parameter (RFC 6381, section 3.3).
     #[must_use]
     pub fn codecs(&self) -> &'static str {
-        "mp4a.40.2"
+        match self.profile {
+            Profile::Lc => "mp4a.40.2",
+            Profile::He => "mp4a.40.5",
+            Profile::HeV2 => "mp4a.40.29",
+        }
+    }
+
+    /// Channels that come out of a decoder.
+    #[must_use]
+    pub fn channels_out(&self) -> u8 {
+        if self.profile == Profile::HeV2 { 2 } else { self.channels }
     }
 
     /// A frame of silence with this many channels, to fill a hole with.
@@ -157,7 +203,12 @@ fn object_type(b: &mut Bits<'_>) -> Result<u32, BitError> {
     }
 }
 
-fn sample_rate(b: &mut Bits<'_>) -> Result<u32, BitError> {
+/// Each sample becomes one (downsampled SBR) or two.
+fn check_extension(from: u32, to: u32) -> Result<(), AacError> {
+    if to == from || Some(to) == from.checked_mul(2) { Ok(()) } else { Err(AacError::Extension) }
+}
+
+fn sampling_frequency(b: &mut Bits<'_>) -> Result<u32, BitError> {
     let error = b.error("reserved samplingFrequencyIndex");
     match b.u(4, "samplingFrequencyIndex")? {
         RATE_ESCAPE => b.u(24, "samplingFrequency"),
@@ -192,12 +243,35 @@ mod tests {
         }
     }
 
+    /// As libfdk-aac writes them, at the front and at the end of the record.
+    #[test]
+    fn high_efficiency_counts_in_samples_of_what_it_is_made_of() {
+        for (bytes, rate, channels, out, codecs) in [
+            (&[0x2b, 0x11, 0x88, 0x00][..], 24_000, 2, 2, "mp4a.40.5"),
+            (&[0x2b, 0x8a, 0x08, 0x00], 22_050, 1, 1, "mp4a.40.5"),
+            (&[0xeb, 0x09, 0x88, 0x00], 24_000, 1, 2, "mp4a.40.29"),
+            (&[0x13, 0x10, 0x56, 0xe5, 0x98], 24_000, 2, 2, "mp4a.40.5"),
+            // Downsampled SBR: 24 kHz stays 24 kHz.
+            (&[0x13, 0x10, 0x56, 0xe5, 0xb0], 24_000, 2, 2, "mp4a.40.5"),
+            (&[0x13, 0x08, 0x56, 0xe5, 0x9d, 0x48, 0x80], 24_000, 1, 2, "mp4a.40.29"),
+        ] {
+            let config = parse(bytes).unwrap();
+            assert_eq!((config.sample_rate, config.channels), (rate, channels), "{bytes:02x?}");
+            assert_eq!((config.channels_out(), config.codecs()), (out, codecs), "{bytes:02x?}");
+        }
+    }
+
     #[test]
     fn what_is_not_taken_is_refused_with_a_sentence() {
         let cases = [
-            (&[0x2b, 0x11, 0x88, 0x00][..], AacError::ObjectType("HE-AAC")),
-            (&[0xeb, 0x11, 0x88, 0x00], AacError::ObjectType("HE-AAC version 2")),
-            (&[0x13, 0x10, 0x56, 0xe5, 0x9d], AacError::ObjectType("HE-AAC")),
+            // 24 kHz to 44.1 kHz; then parametric stereo of two channels.
+            (&[0x2b, 0x12, 0x08, 0x00][..], AacError::Extension),
+            (
+                &[0xeb, 0x11, 0x88, 0x00],
+                AacError::Channels("parametric stereo made of more than one channel"),
+            ),
+            // HE-AAC made of AAC Main.
+            (&[0x2b, 0x11, 0x84, 0x00], AacError::ObjectType("AAC Main")),
             (&[0x0a, 0x10], AacError::ObjectType("AAC Main")),
             (&[0x12, 0x30], AacError::Channels("more than two channels")),
             (&[0x12, 0x00], AacError::Channels("channels given by a program config element")),

@@ -4,7 +4,7 @@
 //! 0   4 bytes  "GOP1"
 //! 4   u32 BE   length of the header, at most HEADER_MAX
 //! 8   header   JSON ([`Header`]), self-describing so that a stored chunk can be read with a pager
-//! …   payload  the video samples (length-prefixed NAL units, as in FLV and MP4), then the audio samples, each in table order
+//! …   payload  the video samples (as in FLV and MP4: length-prefixed NAL units, or the OBUs of a temporal unit), then the audio samples, each in table order
 //! end 32 bytes SHA-256 of all before
 //! ```
 //!
@@ -67,6 +67,10 @@ pub struct Header {
 pub enum VideoCodec {
     /// H.264; `config` is an `AVCDecoderConfigurationRecord` (ISO 14496-15, 5.3.3.1).
     Avc,
+    /// HEVC; `config` is an `HEVCDecoderConfigurationRecord` (ISO 14496-15, 8.3.3.1).
+    Hevc,
+    /// AV1; `config` is an `AV1CodecConfigurationRecord` (AV1 ISOBMFF binding, 2.3).
+    Av1,
 }
 
 /// Which audio coding the samples are in.
@@ -91,7 +95,7 @@ pub struct VideoTrack {
     pub height: u32,
     /// The frame rate, when it is constant over the chunk.
     pub frame_rate: Option<FrameRate>,
-    /// Presentation time of the first picture (the IDR).
+    /// Presentation time of the first picture (the IDR; in AV1 a shown key frame).
     pub start: Ticks,
     /// Presentation time at which the next chunk starts, or at which the last picture ends.
     pub end: Ticks,
@@ -360,6 +364,12 @@ mod tests {
             header,
             r#"{"live":"demo","broadcast":"018bcfe5-6801-7000-8000-000000000000","publish":1,"seq":0,"received":1700000001000000,"discontinuity":false,"video":{"codec":"avc","config":"AUIAHg==","width":640,"height":360,"frame_rate":{"num":30,"den":1},"start":0,"end":9000,"pts":[0,6000,3000],"dts":[-3000,0,3000],"sizes":[3,2,1]},"audio":{"codec":"aac","config":"EhA=","sample_rate":44100,"channels":2,"start":-100,"end":1948,"durations":[1024,1024],"sizes":[1,2]}}"#
         );
+    }
+
+    #[test]
+    fn codings_by_their_names() {
+        let names = [VideoCodec::Avc, VideoCodec::Hevc, VideoCodec::Av1];
+        assert_eq!(serde_json::to_string(&names).unwrap(), r#"["avc","hevc","av1"]"#);
     }
 
     #[test]

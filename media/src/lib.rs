@@ -5,18 +5,23 @@
 //! share this crate (and `service`), never each other.
 
 pub mod aac;
+pub mod av1;
 pub mod avc;
 pub mod bits;
 pub mod chunk;
 pub mod flv;
 pub mod gop;
+pub mod hevc;
 pub mod id;
 pub mod index;
 pub mod ingest;
 pub mod ladder;
 pub mod ledger;
+pub mod nal;
 pub mod names;
+pub mod picture;
 pub mod time;
 pub mod timeline;
 pub mod verdict;
+pub mod video;
 pub mod wire;

@@ -12,6 +12,7 @@ mod segment;
 
 use bytes::Bytes;
 use media::{
+    aac,
     chunk::{AudioTrack, Chunk},
     ledger::{AUDIO_RUNG, Init, Object, Segment, Track},
     time::{Ticks, VIDEO_TIMESCALE, to_media_time},
@@ -28,9 +29,6 @@ const CONTAINER_BIT_RATE: u32 = 10_000;
 /// Bit rate that sound is declared with, in bit/s per channel. It must be the same for every chunk, so it is a bound and not a
 /// measurement: what live broadcasters send as AAC-LC stereo is 96 to 192 kbit/s, OBS's default is 160.
 const AUDIO_BIT_RATE_PER_CHANNEL: u32 = 96_000;
-/// The only AAC that is carried over: object type 2, Low Complexity.
-const AAC_LC: &str = "mp4a.40.2";
-
 /// One rung (or the sound) of one chunk, ready to be stored.
 #[derive(Debug, Clone)]
 pub struct Packaged {
@@ -57,6 +55,9 @@ pub enum PackageError {
         /// It.
         value: i64,
     },
+    /// The sound is not what gopcast takes.
+    #[error("the sound can't be described")]
+    Sound(#[from] aac::AacError),
     /// A box could not be written.
     #[error("a box could not be written")]
     Box(#[from] mp4_atom::Error),
@@ -142,12 +143,13 @@ pub(crate) fn package_audio(
     let bytes = segment::write(&Fragment { sequence, decode_time: time, all_sync: true, samples: &samples })?;
     let bandwidth = AUDIO_BIT_RATE_PER_CHANNEL.saturating_mul(u32::from(audio.channels.max(1)));
     let init = init::audio(audio, bandwidth)?;
+    let config = aac::Config::parse(&Bytes::from(audio.config.clone()))?;
     let description = Described {
         rung: AUDIO_RUNG,
-        codecs: AAC_LC.to_owned(),
+        codecs: config.codecs().to_owned(),
         timescale: audio.sample_rate,
         bandwidth,
-        track: Track::Audio { sample_rate: audio.sample_rate, channels: audio.channels },
+        track: Track::Audio { sample_rate: audio.sample_rate, channels: config.channels_out() },
     };
     Ok(packaged(description, init, time, duration, bytes))
 }

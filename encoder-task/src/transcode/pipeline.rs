@@ -104,7 +104,7 @@ pub(super) fn decode(
     plan: &Plan,
     out: &mut Sink<'_>,
 ) -> Result<usize, TranscodeError> {
-    let mut decoder = Decoder::open(&video.config, plan.threads.clamp(1, DECODER_THREADS_MAX))?;
+    let mut decoder = Decoder::open(video.codec, &video.config, plan.threads.clamp(1, DECODER_THREADS_MAX))?;
     let mut feed = Feed { times, out, next: 0, last: None, look: None, damaged: 0, closed: false };
     for (sample, pts) in chunk.video_samples().iter().zip(&video.pts) {
         // A sample that the decoder refuses shows as a picture that is missing.

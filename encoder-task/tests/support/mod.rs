@@ -24,6 +24,7 @@ use mp4_atom::{Codec, Moov, ReadAtom, ReadFrom};
 /// What the source is like.
 #[derive(Debug, Clone)]
 pub struct Source {
+    pub codec: VideoCodec,
     /// Width and height in pixels.
     pub size: (u32, u32),
     pub rate: FrameRate,
@@ -39,6 +40,7 @@ pub struct Source {
 impl Default for Source {
     fn default() -> Self {
         Self {
+            codec: VideoCodec::Avc,
             size: (640, 360),
             rate: FrameRate { num: 30, den: 1 },
             gop: 30,
@@ -66,24 +68,39 @@ impl Source {
         let file = path.to_str().unwrap().to_owned();
         let frames = self.gop * self.gops;
         let seconds = f64::from(frames) * f64::from(self.rate.den) / f64::from(self.rate.num);
-        let (w, h) = self.size;
-        let rate = format!("{}/{}", self.rate.num, self.rate.den);
-        let picture = format!("testsrc2=s={w}x{h}:r={rate},trim=end_frame={frames}");
+        let picture = self.picture();
         let sound = format!("sine=f=440:b=2:r={}:d={seconds}", self.sample_rate);
         let (gop, bf) = (self.gop.to_string(), self.b_frames.to_string());
         let mut args = vec!["-v", "error", "-y", "-f", "lavfi", "-i", &picture, "-f", "lavfi", "-i", &sound];
         let channels = self.channels.to_string();
-        args.extend(["-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p"]);
-        args.extend(["-g", &gop, "-keyint_min", &gop, "-sc_threshold", "0", "-bf", &bf]);
-        args.extend(["-flags", "+cgop", "-b:v", "4M"]);
+        let x265 =
+            format!("keyint={gop}:min-keyint={gop}:scenecut=0:open-gop=0:bframes={bf}:log-level=error");
+        args.extend(["-pix_fmt", "yuv420p", "-b:v", "4M", "-g", &gop]);
+        match self.codec {
+            VideoCodec::Avc => {
+                args.extend(["-c:v", "libx264", "-preset", "veryfast", "-flags", "+cgop"]);
+                args.extend(["-keyint_min", &gop, "-sc_threshold", "0", "-bf", &bf]);
+            }
+            VideoCodec::Hevc => {
+                args.extend(["-c:v", "libx265", "-preset", "veryfast", "-x265-params", &x265])
+            }
+            VideoCodec::Av1 => args.extend(["-c:v", "libsvtav1", "-preset", "10"]),
+        }
         args.extend(self.video_args);
         args.extend(["-c:a", "aac", "-ac", &channels, "-b:a", "128k", &file]);
         run("ffmpeg", &args);
         self.demux(&path)
     }
 
+    /// The pictures before they are encoded, as a graph of FFmpeg's filters.
+    pub fn picture(&self) -> String {
+        let (w, h) = self.size;
+        let rate = format!("{}/{}", self.rate.num, self.rate.den);
+        format!("testsrc2=s={w}x{h}:r={rate},trim=end_frame={}", self.gop * self.gops)
+    }
+
     fn demux(&self, path: &Path) -> Vec<Chunk> {
-        let (avcc, asc) = configs(path);
+        let (config, asc) = configs(path);
         let mut input = ffmpeg::format::input(path).unwrap();
         let time_bases: Vec<_> = input.streams().map(|s| s.time_base()).collect();
         // (keyframe, presentation and decode frame number, bytes)
@@ -140,8 +157,8 @@ impl Source {
                         received: WallTime(1_700_000_001_000_000),
                         discontinuity: false,
                         video: Some(VideoTrack {
-                            codec: VideoCodec::Avc,
-                            config: avcc.clone(),
+                            codec: self.codec,
+                            config: config.clone(),
                             width: self.size.0,
                             height: self.size.1,
                             frame_rate: Some(self.rate),
@@ -170,7 +187,7 @@ impl Source {
     }
 }
 
-/// The decoder configurations of a file: `avcC` and `AudioSpecificConfig`.
+/// The decoder configurations of a file: `avcC`, `hvcC` or `av1C`, and `AudioSpecificConfig`.
 pub fn configs(path: &Path) -> (Vec<u8>, Vec<u8>) {
     let mut file = std::io::BufReader::new(std::fs::File::open(path).unwrap());
     let moov = loop {
@@ -181,17 +198,20 @@ pub fn configs(path: &Path) -> (Vec<u8>, Vec<u8>) {
         let skip = i64::try_from(header.size.unwrap()).unwrap();
         std::io::Seek::seek_relative(&mut file, skip).unwrap();
     };
-    let (mut avcc, mut asc) = (Vec::new(), Vec::new());
+    fn body(atom: &impl mp4_atom::Encode) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        atom.encode(&mut bytes).unwrap();
+        bytes[8..].to_vec()
+    }
+    let (mut config, mut asc) = (Vec::new(), Vec::new());
     for trak in &moov.trak {
         match &trak.mdia.minf.stbl.stsd.codecs[0] {
-            Codec::Avc1(avc1) => {
-                let mut atom = Vec::new();
-                mp4_atom::Encode::encode(&avc1.avcc, &mut atom).unwrap();
-                avcc = atom[8..].to_vec();
-            }
+            Codec::Avc1(avc1) => config = body(&avc1.avcc),
+            Codec::Hev1(hev1) => config = body(&hev1.hvcc),
+            Codec::Av01(av01) => config = body(&av01.av1c),
             Codec::Mp4a(mp4a) => asc = mp4a.esds.es_desc.dec_config.dec_specific.clone().unwrap().raw,
             other => panic!("{other:?}"),
         }
     }
-    (avcc, asc)
+    (config, asc)
 }

@@ -8,16 +8,20 @@ mod sps;
 use bytes::Bytes;
 use thiserror::Error;
 
-pub use self::sps::{Colour, Sps};
-use crate::bits::BitError;
+pub use self::sps::Sps;
+use crate::{
+    bits::BitError,
+    nal::{NalError, has_recovery_point, nals},
+    picture::{Format, SampleKind},
+};
 
 /// Largest configuration record in bytes: usual ones have 40; 64 KiB holds 31 SPS and 255 PPS of any sane size.
 pub const CONFIG_MAX: usize = 64 << 10;
-/// Most NAL units walked in one sample: one slice per macroblock row of an 8192-line picture, and as many SEI.
-pub const NALS_MAX: usize = 1024;
 
 /// `nal_unit_type` of a coded slice of an IDR picture (ITU-T H.264, table 7-1).
 pub const NAL_IDR: u8 = 5;
+/// `nal_unit_type` of supplemental enhancement information.
+pub const NAL_SEI: u8 = 6;
 /// `nal_unit_type` of a sequence parameter set.
 pub const NAL_SPS: u8 = 7;
 /// `nal_unit_type` of a picture parameter set.
@@ -38,13 +42,8 @@ pub enum AvcError {
     #[error("the H.264 sequence parameter set can't be read: {0}")]
     Sps(#[from] BitError),
     /// A sample's NAL units do not add up to its size.
-    #[error("the H.264 sample is wrong at byte {at}: {what}")]
-    Sample {
-        /// Byte in the sample.
-        at: usize,
-        /// What is wrong there.
-        what: &'static str,
-    },
+    #[error("H.264: {0}")]
+    Sample(#[from] NalError),
 }
 
 /// A decoder configuration record, read.
@@ -115,17 +114,21 @@ impl Config {
         self.sps.codecs()
     }
 
-    /// The NAL units of a sample that goes with this configuration.
+    /// What the pictures are like.
     #[must_use]
-    pub fn nals<'a>(&self, sample: &'a [u8]) -> Nals<'a> {
-        nals(sample, self.length_size)
+    pub fn format(&self) -> Format {
+        let sps = &self.sps;
+        Format {
+            name: format!("H.264 profile {}", sps.profile),
+            width: sps.width,
+            height: sps.height,
+            chroma_format: sps.chroma_format,
+            bit_depth: sps.bit_depth_luma.max(sps.bit_depth_chroma),
+            interlaced: sps.interlaced,
+            colour: sps.colour,
+            frame_rate: sps.frame_rate,
+        }
     }
-}
-
-/// Walks the length-prefixed NAL units of a sample.
-#[must_use]
-pub fn nals(sample: &[u8], length_size: u8) -> Nals<'_> {
-    Nals { sample, at: 0, length_size: usize::from(length_size), count: 0 }
 }
 
 /// `nal_unit_type` of a NAL unit; `None` for an empty one.
@@ -134,90 +137,22 @@ pub fn nal_type(nal: &[u8]) -> Option<u8> {
     nal.first().map(|header| header & 0x1f)
 }
 
-/// An iterator over the NAL units of one sample; ends after the first error. Empty units are skipped.
-#[derive(Debug, Clone)]
-pub struct Nals<'a> {
-    sample: &'a [u8],
-    at: usize,
-    length_size: usize,
-    count: usize,
-}
-
-impl<'a> Nals<'a> {
-    fn fail(&mut self, what: &'static str) -> AvcError {
-        let at = self.at;
-        self.at = self.sample.len();
-        AvcError::Sample { at, what }
-    }
-}
-
-impl<'a> Iterator for Nals<'a> {
-    type Item = Result<&'a [u8], AvcError>;
-    fn next(&mut self) -> Option<Self::Item> {
-        while self.at < self.sample.len() {
-            let Some(prefix) = self.sample.get(self.at..self.at + self.length_size) else {
-                return Some(Err(self.fail("the length of a NAL unit is cut")));
-            };
-            let length = prefix.iter().fold(0usize, |n, byte| (n << 8) | usize::from(*byte));
-            let from = self.at + self.length_size;
-            let Some(nal) = from.checked_add(length).and_then(|to| self.sample.get(from..to)) else {
-                return Some(Err(self.fail("a NAL unit is longer than the sample")));
-            };
-            self.count += 1;
-            if self.count > NALS_MAX {
-                return Some(Err(self.fail("more NAL units than any picture has")));
-            }
-            self.at = from + length;
-            if !nal.is_empty() {
-                return Some(Ok(nal));
-            }
-        }
-        None
-    }
-}
-
-/// What a sample holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SampleKind {
-    /// A picture from which decoding can start: it has a slice of NAL type 5. FLV's "key frame" flag is not asked: encoders set it for
-    /// recovery points too.
-    Idr,
-    /// Another picture.
-    Picture,
-    /// No slice at all: parameter sets, SEI, delimiters.
-    NoPicture,
-}
-
 /// Tells what a sample holds by its NAL units.
 ///
 /// # Errors
 /// When the NAL units do not add up to the sample.
 pub fn sample_kind(sample: &[u8], length_size: u8) -> Result<SampleKind, AvcError> {
-    let mut kind = SampleKind::NoPicture;
+    let (mut kind, mut recovery) = (SampleKind::NoPicture, false);
     for nal in nals(sample, length_size) {
-        match nal_type(nal?) {
-            Some(NAL_IDR) => kind = SampleKind::Idr,
+        let nal = nal?;
+        match nal_type(nal) {
+            Some(NAL_IDR) => kind = SampleKind::Start,
             Some(1..=4) if kind == SampleKind::NoPicture => kind = SampleKind::Picture,
+            Some(NAL_SEI) => recovery |= has_recovery_point(nal.get(1..).unwrap_or_default()),
             _ => {}
         }
     }
-    Ok(kind)
-}
-
-/// Takes the emulation prevention bytes out of a NAL unit: `00 00 03` → `00 00` (ITU-T H.264, 7.4.1.1).
-#[must_use]
-pub fn unescape(nal: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(nal.len());
-    let mut zeros = 0u8;
-    for byte in nal {
-        if zeros >= 2 && *byte == 3 {
-            zeros = 0;
-            continue;
-        }
-        zeros = if *byte == 0 { zeros.saturating_add(1) } else { 0 };
-        out.push(*byte);
-    }
-    out
+    Ok(if recovery && kind == SampleKind::Picture { SampleKind::OpenStart } else { kind })
 }
 
 #[cfg(test)]

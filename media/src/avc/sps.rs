@@ -3,9 +3,10 @@
 //! Invariant: width, height and frame rate are within what the standard allows, and never 0. A VUI that is cut or mad is ignored,
 //! not an error: decoders do without, and so do broadcasters' encoders at times.
 
-use super::unescape;
 use crate::{
     bits::{BitError, Bits},
+    nal::unescape,
+    picture::{self, Colour},
     time::FrameRate,
 };
 
@@ -13,8 +14,6 @@ use crate::{
 const SPS_MAX: usize = 4096;
 /// Most macroblocks a side: level 6.2 allows 16 888 pixels.
 const MACROBLOCKS_MAX: u32 = 1056;
-/// Highest frame rate believed from the VUI, in frames a second.
-const VUI_FRAME_RATE_MAX: u32 = 300;
 /// Most reference frames (`MaxDpbFrames`, A.3.1).
 const DPB_FRAMES_MAX: u32 = 16;
 
@@ -47,19 +46,6 @@ pub struct Sps {
     pub frame_rate: Option<FrameRate>,
     /// `max_num_reorder_frames`, when given.
     pub max_reorder: Option<u8>,
-}
-
-/// The colour description of the VUI; the numbers are those of ITU-T H.273.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Colour {
-    /// `colour_primaries`; 2 is unspecified.
-    pub primaries: u8,
-    /// `transfer_characteristics`; 2 is unspecified.
-    pub transfer: u8,
-    /// `matrix_coefficients`; 2 is unspecified.
-    pub matrix: u8,
-    /// Samples use the full range.
-    pub full_range: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -262,7 +248,8 @@ fn fill_vui(b: &mut Bits<'_>, vui: &mut Vui) -> Result<(), BitError> {
         let ticks = b.u(32, "num_units_in_tick")?;
         let scale = b.u(32, "time_scale")?;
         b.flag("fixed_frame_rate_flag")?;
-        vui.frame_rate = frame_rate(ticks, scale);
+        // A frame lasts two ticks: one per field (E.2.1).
+        vui.frame_rate = ticks.checked_mul(2).and_then(|ticks| picture::frame_rate(ticks, scale));
     }
     let nal_hrd = b.flag("nal_hrd_parameters_present_flag")?;
     if nal_hrd {
@@ -305,18 +292,4 @@ fn skip_hrd(b: &mut Bits<'_>) -> Result<(), BitError> {
     }
     b.u(20, "hrd lengths")?;
     Ok(())
-}
-
-/// A frame lasts two ticks of the VUI's clock: one per field (E.2.1).
-fn frame_rate(ticks: u32, scale: u32) -> Option<FrameRate> {
-    let den = ticks.checked_mul(2)?;
-    if den == 0 || scale < den || scale / den > VUI_FRAME_RATE_MAX {
-        return None;
-    }
-    let divisor = gcd(scale, den);
-    Some(FrameRate { num: scale / divisor, den: den / divisor })
-}
-
-fn gcd(a: u32, b: u32) -> u32 {
-    if b == 0 { a } else { gcd(b, a % b) }
 }

@@ -1,7 +1,7 @@
 //! Records made by `ffmpeg -f lavfi -i testsrc2 … -c:v libx264 -f flv`, and by hand.
 
 use super::*;
-use crate::time::FrameRate;
+use crate::{nal::NALS_MAX, picture::Colour, time::FrameRate};
 
 /// 1280×720 at 30 with x264's defaults.
 const P720: &str =
@@ -114,26 +114,28 @@ fn samples_are_told_by_their_slices() {
     let idr = [0, 0, 0, 1, 0x09, 0, 0, 0, 2, 0x65, 0x88];
     let other = [0, 0, 0, 0, 0, 0, 0, 2, 0x41, 0x9a];
     let sei = [0, 0, 0, 2, 0x06, 0x05];
-    assert_eq!(sample_kind(&idr, 4), Ok(SampleKind::Idr));
+    assert_eq!(sample_kind(&idr, 4), Ok(SampleKind::Start));
     assert_eq!(sample_kind(&other, 4), Ok(SampleKind::Picture));
     assert_eq!(sample_kind(&sei, 4), Ok(SampleKind::NoPicture));
     assert_eq!(sample_kind(&[], 4), Ok(SampleKind::NoPicture));
-    assert_eq!(sample_kind(&[1, 0x65], 1), Ok(SampleKind::Idr));
+    assert_eq!(sample_kind(&[1, 0x65], 1), Ok(SampleKind::Start));
     assert_eq!(
         sample_kind(&idr[..10], 4),
-        Err(AvcError::Sample { at: 5, what: "a NAL unit is longer than the sample" })
+        Err(AvcError::Sample(NalError { at: 5, what: "a NAL unit is longer than the sample" }))
     );
     assert_eq!(
         sample_kind(&[0, 0], 4),
-        Err(AvcError::Sample { at: 0, what: "the length of a NAL unit is cut" })
+        Err(AvcError::Sample(NalError { at: 0, what: "the length of a NAL unit is cut" }))
     );
     assert!(sample_kind(&[0xff; 8], 4).is_err());
     assert!(sample_kind(&[1, 0x06].repeat(NALS_MAX + 1), 1).is_err());
 }
 
 #[test]
-fn emulation_prevention_is_taken_out() {
-    assert_eq!(unescape(&[0, 0, 3, 1, 0, 0, 3, 0, 0, 3]), [0, 0, 1, 0, 0, 0, 0]);
-    assert_eq!(unescape(&[0, 3, 0, 0, 0, 3, 3]), [0, 3, 0, 0, 0, 3]);
-    assert_eq!(unescape(&[0, 0, 3, 3]), [0, 0, 3]);
+fn a_recovery_point_is_an_open_start() {
+    // As x264 writes it with open-gop: SEI of a recovery point, then an I slice that is no IDR picture's.
+    let open = [0, 0, 0, 5, 0x06, 6, 1, 0x84, 0x80, 0, 0, 0, 2, 0x41, 0x9a];
+    assert_eq!(sample_kind(&open, 4), Ok(SampleKind::OpenStart));
+    let idr = [0, 0, 0, 5, 0x06, 6, 1, 0x84, 0x80, 0, 0, 0, 2, 0x65, 0x88];
+    assert_eq!(sample_kind(&idr, 4), Ok(SampleKind::Start));
 }

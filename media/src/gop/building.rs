@@ -6,16 +6,17 @@ use bytes::Bytes;
 
 use super::{GOP_BYTES_MAX, GOP_PICTURES_MAX, Gop, Picture, sound::Taken};
 use crate::{
-    avc,
-    chunk::{VideoCodec, VideoTrack},
+    chunk::VideoTrack,
+    picture::SampleKind,
     time::{Ticks, WallTime},
     timeline::{Line, Millis, video::VideoTimeline},
     verdict::{Code, Verdict},
+    video,
 };
 
 /// Collects the pictures of a GOP.
 pub(super) struct Building {
-    config: Arc<avc::Config>,
+    config: Arc<video::Config>,
     start: Ticks,
     discontinuity: bool,
     first: Millis,
@@ -31,7 +32,7 @@ pub(super) struct Building {
 
 impl Building {
     pub(super) fn new(
-        config: Arc<avc::Config>,
+        config: Arc<video::Config>,
         start: Ticks,
         discontinuity: bool,
         dts: Millis,
@@ -82,7 +83,7 @@ impl Building {
             );
             return Err(Verdict::new(Code::VideoFrameRate, message));
         }
-        self.open_keyframes |= picture.keyframe && picture.kind != avc::SampleKind::Idr;
+        self.open_keyframes |= picture.claims_start() && picture.kind != SampleKind::Start;
         self.last_decoded = self.last_decoded.max(picture.dts);
         self.received = self.received.max(picture.arrival);
         self.stamps.push(pts);
@@ -100,10 +101,10 @@ impl Building {
     ) -> Closing {
         let mapped = timeline.map(line, self.start, &self.stamps, next, self.lead);
         let video = VideoTrack {
-            codec: VideoCodec::Avc,
-            config: self.config.record.to_vec(),
-            width: self.config.sps.width,
-            height: self.config.sps.height,
+            codec: self.config.codec(),
+            config: self.config.record().to_vec(),
+            width: self.config.format().width,
+            height: self.config.format().height,
             frame_rate: mapped.frame_rate,
             start: self.start,
             end: mapped.end,

@@ -44,7 +44,7 @@ pub(super) fn no_idr(claimed: bool) -> Verdict {
     if claimed {
         Verdict::new(
             Code::OpenGop,
-            "The stream's key frames are not IDR pictures; turn open GOP and intra refresh off and set the keyframe interval to 2 seconds.",
+            "The stream's key frames do not start closed GOPs; turn open GOP and intra refresh off and set the keyframe interval to 2 seconds.",
         )
     } else {
         Verdict::new(

@@ -1,7 +1,7 @@
 //! Cuts a publish into closed GOPs with the sound of the same time.
 //!
-//! A GOP is cut before every IDR picture, told by its NAL units, that comes [`GOP_MIN_MS`] or more after the one before; then it waits for its
-//! sound, for [`SOUND_WAIT_MS`] at most. Times are relative to the first picture of the publish; the caller adds where that lies.
+//! A GOP is cut before every IDR picture (a [`SampleKind::Start`], told by what is in it; in AV1 a shown key frame) that comes [`GOP_MIN_MS`] or
+//! more after the one before; then it waits for its sound, for [`SOUND_WAIT_MS`] at most. Times are relative to the first picture of the publish; the caller adds where that lies.
 //!
 //! Invariants of what comes out: it satisfies [`crate::chunk::Chunk`]'s; a GOP starts where the one before ended, to the tick, as does its
 //! sound, unless it says `discontinuity`; once there is sound every GOP has some. What can't be used is left out and counted, never
@@ -28,11 +28,13 @@ pub use self::{
     sound::{QUEUE_MAX as SOUND_QUEUE_MAX, SoundStats},
 };
 use crate::{
-    aac, avc,
+    aac,
     chunk::{AudioTrack, VideoTrack},
+    picture::SampleKind,
     time::{FrameRate, Ticks, WallTime},
     timeline::{Line, Millis, TICKS_PER_MS, video::VideoTimeline, wall_ticks},
     verdict::{Code, Verdict},
+    video,
 };
 
 /// A picture, its stamps unwrapped.
@@ -44,12 +46,19 @@ pub struct Picture {
     pub dts: Millis,
     /// Presentation minus decode time in ms.
     pub composition_ms: i32,
-    /// What its NAL units say it is.
-    pub kind: avc::SampleKind,
+    /// What is in it, by its NAL units or OBUs.
+    pub kind: SampleKind,
     /// FLV's key frame flag.
     pub keyframe: bool,
-    /// The NAL units.
+    /// The NAL units, or OBUs.
     pub data: Bytes,
+}
+
+impl Picture {
+    /// Whether anybody, rightly or not, says that decoding can start here.
+    fn claims_start(&self) -> bool {
+        self.keyframe || matches!(self.kind, SampleKind::Start | SampleKind::OpenStart)
+    }
 }
 
 /// A closed GOP. Times are relative to the publish's first picture.
@@ -107,8 +116,8 @@ struct Lag {
 
 /// Cuts one publish.
 pub struct Cutter {
-    config: Option<Arc<avc::Config>>,
-    next_config: Option<Arc<avc::Config>>,
+    config: Option<Arc<video::Config>>,
+    next_config: Option<Arc<video::Config>>,
     metadata_rate: Option<FrameRate>,
     timeline: VideoTimeline,
     sound: Sound,
@@ -176,12 +185,12 @@ impl Cutter {
 
     /// The configuration that samples are to be read with.
     #[must_use]
-    pub fn video_config(&self) -> Option<&Arc<avc::Config>> {
+    pub fn video_config(&self) -> Option<&Arc<video::Config>> {
         self.next_config.as_ref().or(self.config.as_ref())
     }
 
     /// The pictures' configuration; a changed one comes into force with the next IDR picture.
-    pub fn configure_video(&mut self, config: avc::Config) {
+    pub fn configure_video(&mut self, config: video::Config) {
         self.video_seen = true;
         if self.video_config().is_none_or(|current| **current != config) {
             self.next_config = Some(Arc::new(config));
@@ -215,7 +224,7 @@ impl Cutter {
             self.watch_lag(line, &picture);
         }
         match picture.kind {
-            avc::SampleKind::Idr => self.idr(picture, pts),
+            SampleKind::Start => self.idr(picture, pts),
             _ => self.other(picture, pts),
         }
     }
@@ -275,7 +284,7 @@ impl Cutter {
             self.timeline.reset();
             self.config = Some(config.clone());
         }
-        self.timeline.declare(config.sps.frame_rate, self.metadata_rate);
+        self.timeline.declare(config.format().frame_rate, self.metadata_rate);
         self.stats.pictures += 1;
         self.chain = start;
         let mut gop = Building::new(config, start, breaks, picture.dts, pts);
@@ -308,9 +317,9 @@ impl Cutter {
             return self.leave_out(&picture);
         }
         if too_long {
-            return Err(no_idr(gop.has_open_keyframes() || picture.keyframe));
+            return Err(no_idr(gop.has_open_keyframes() || picture.claims_start()));
         }
-        if pts < gop.first() || picture.kind == avc::SampleKind::NoPicture {
+        if pts < gop.first() || picture.kind == SampleKind::NoPicture {
             self.stats.left_out += 1;
             return Ok(());
         }
@@ -321,7 +330,7 @@ impl Cutter {
     fn leave_out(&mut self, picture: &Picture) -> Result<(), Verdict> {
         self.stats.left_out += 1;
         let (since, keyframe) = self.idle.unwrap_or((picture.dts, false));
-        let keyframe = keyframe || picture.keyframe;
+        let keyframe = keyframe || picture.claims_start();
         self.idle = Some((since, keyframe));
         if picture.dts.saturating_sub(since) > GOP_MAX_MS { Err(no_idr(keyframe)) } else { Ok(()) }
     }

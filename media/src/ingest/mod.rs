@@ -9,14 +9,16 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 
 use crate::{
-    aac, avc,
-    chunk::{Chunk, Header},
+    aac,
+    chunk::{Chunk, Header, VideoCodec},
     flv::{self, FlvError},
     gop::{self, Cutter, Event, Gop, Picture},
     id::{BroadcastId, ChunkPos, ChunkSeq, LiveId, PublishNo},
+    picture::SampleKind,
     time::{Ticks, VIDEO_TIMESCALE, WallTime, rescale},
     timeline::{Clock, Track, video::snap, wall_ticks},
     verdict::{Code, Verdict},
+    video,
 };
 
 /// Most GOPs held while the broadcast's start is not known; then [`Assembler::blocked`] asks for a pause.
@@ -66,6 +68,8 @@ pub struct Assembler {
     clock: Clock,
     cutter: Cutter,
     prefix: BytesMut,
+    /// A [`SampleKind::StartUnlessLed`]: whether it is depends on the picture after it.
+    held: Option<Picture>,
     /// When relative time 0 arrived.
     began: Option<WallTime>,
     /// Presentation time of relative time 0.
@@ -86,6 +90,7 @@ impl Assembler {
             clock: Clock::default(),
             cutter: Cutter::default(),
             prefix: BytesMut::new(),
+            held: None,
             began: None,
             offset: None,
             pending: VecDeque::new(),
@@ -136,19 +141,31 @@ impl Assembler {
     /// A fatal verdict; nothing but [`Self::finish`] makes sense afterwards.
     pub fn video(&mut self, arrival: WallTime, timestamp: u32, body: &Bytes) -> Result<(), Verdict> {
         match flv::video(body) {
-            Ok(flv::Video::Config(record)) => {
-                let config = avc::Config::parse(&record).map_err(|error| {
+            Ok(flv::Video::Config { codec, record }) => {
+                let config = video::Config::parse(codec, &record).map_err(|error| {
                     Verdict::new(
                         Code::VideoProfile,
                         format!("{error}; restart the stream or change the video encoder."),
                     )
                 })?;
+                self.release(None)?;
+                if self.cutter.video_config().is_some_and(|now| now.codec() != codec) {
+                    self.prefix.clear();
+                }
                 self.cutter.configure_video(config);
             }
-            Ok(flv::Video::Picture { keyframe, composition_ms, data }) => {
+            Ok(flv::Video::Picture { codec, keyframe, composition_ms, data, offset_ns: _ }) => {
                 let dts = self.stamp(Track::Video, timestamp, arrival);
-                let (kind, data) = self.picture(data);
-                self.cutter.picture(Picture { arrival, dts, composition_ms, kind, keyframe, data })?;
+                let (kind, data) = self.picture(codec, data);
+                if kind != SampleKind::NoPicture {
+                    self.release(Some(kind))?;
+                }
+                let picture = Picture { arrival, dts, composition_ms, kind, keyframe, data };
+                if kind == SampleKind::StartUnlessLed {
+                    self.held = Some(picture);
+                } else {
+                    self.cutter.picture(picture)?;
+                }
             }
             Ok(flv::Video::End | flv::Video::Nothing) => {}
             Err(error) => self.fault(&error)?,
@@ -186,6 +203,8 @@ impl Assembler {
 
     /// The publish is over; what there is comes out.
     pub fn finish(&mut self) {
+        // A verdict on the last picture comes too late to matter.
+        let _ = self.release(None);
         self.cutter.finish();
         self.drain();
     }
@@ -211,25 +230,36 @@ impl Assembler {
         stamp.ms
     }
 
-    /// Tells what a sample is. Parameter sets and SEI that came in tags of their own go before the picture that follows.
-    fn picture(&mut self, data: Bytes) -> (avc::SampleKind, Bytes) {
-        let length_size = self.cutter.video_config().map(|config| config.length_size);
-        let kind = length_size.map(|size| avc::sample_kind(&data, size));
+    /// Hands on the picture that was held until the next one came, of kind `next`: only that tells whether it starts a closed GOP.
+    fn release(&mut self, next: Option<SampleKind>) -> Result<(), Verdict> {
+        let Some(mut picture) = self.held.take() else { return Ok(()) };
+        let led = next == Some(SampleKind::Leading);
+        picture.kind = if led { SampleKind::OpenStart } else { SampleKind::Start };
+        self.cutter.picture(picture)
+    }
+
+    /// Tells what a sample is. What came in tags of its own and is no picture goes before the picture that follows: parameter sets, SEI,
+    /// hidden frames.
+    fn picture(&mut self, codec: VideoCodec, data: Bytes) -> (SampleKind, Bytes) {
+        let Some(config) = self.cutter.video_config() else {
+            // The cutter leaves it out.
+            return (SampleKind::Picture, data);
+        };
+        let kind = if config.codec() == codec { config.sample_kind(&data).ok() } else { None };
         match kind {
-            // No configuration yet: the cutter leaves it out.
-            None => (avc::SampleKind::Picture, data),
-            Some(Err(_)) => {
+            // Damaged, or in a coding whose configuration has not come.
+            None => {
                 self.damaged += 1;
-                (avc::SampleKind::NoPicture, data)
+                (SampleKind::NoPicture, data)
             }
-            Some(Ok(avc::SampleKind::NoPicture)) => {
+            Some(SampleKind::NoPicture) => {
                 if self.prefix.len() + data.len() <= PREFIX_MAX {
                     self.prefix.extend_from_slice(&data);
                 }
-                (avc::SampleKind::NoPicture, data)
+                (SampleKind::NoPicture, data)
             }
-            Some(Ok(kind)) if self.prefix.is_empty() => (kind, data),
-            Some(Ok(kind)) => {
+            Some(kind) if self.prefix.is_empty() => (kind, data),
+            Some(kind) => {
                 let mut whole = std::mem::take(&mut self.prefix);
                 whole.extend_from_slice(&data);
                 (kind, whole.freeze())

@@ -300,7 +300,7 @@ fn parameter_sets_in_tags_of_their_own_go_with_the_next_picture() {
 #[test]
 fn refusals_come_through() {
     let mut feed = Feed::new(48_000);
-    feed.raw(at(0), Kind::Video, 0, b"\x90hvc1".to_vec());
+    feed.raw(at(0), Kind::Video, 0, b"\x90vp09".to_vec());
     assert_eq!(feed.verdict.as_ref().map(|v| v.code), Some(Code::VideoCodec));
     let mut feed = Feed::new(48_000);
     feed.raw(at(0), Kind::Audio, 0, vec![0xaf, 0, 0x12, 0x30]);

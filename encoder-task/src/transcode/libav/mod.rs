@@ -20,12 +20,15 @@ use ffmpeg_next::{
     frame, picture,
     software::scaling,
 };
+use media::chunk::VideoCodec;
 
 use super::params::Colour;
 pub(crate) use image::ImageFormat;
 
 /// FFmpeg's name of the H.264 encoder that is used.
 const ENCODER: &str = "libx264";
+/// FFmpeg's names of the AV1 decoders that need no hardware, the faster one first.
+const AV1_DECODERS: [&str; 2] = ["libdav1d", "libaom-av1"];
 
 /// What went wrong inside FFmpeg.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -138,10 +141,18 @@ impl Picture {
 pub(super) struct Decoder(ffmpeg::decoder::Video);
 
 impl Decoder {
-    /// Opens one for samples that go with `config`, an `AVCDecoderConfigurationRecord`.
-    pub(super) fn open(config: &[u8], threads: usize) -> Result<Self, LibavError> {
+    /// Opens one for samples of `coding` that go with `config`, its decoder configuration record.
+    pub(super) fn open(coding: VideoCodec, config: &[u8], threads: usize) -> Result<Self, LibavError> {
         quiet();
-        let codec = codec::decoder::find(codec::Id::H264).ok_or(LibavError::Missing("H.264 decoder"))?;
+        let codec = match coding {
+            VideoCodec::Avc => codec::decoder::find(codec::Id::H264).ok_or("H.264 decoder"),
+            VideoCodec::Hevc => codec::decoder::find(codec::Id::HEVC).ok_or("HEVC decoder"),
+            // By name: what FFmpeg itself calls `av1` needs hardware.
+            VideoCodec::Av1 => {
+                AV1_DECODERS.iter().find_map(|name| codec::decoder::find_by_name(name)).ok_or("AV1 decoder")
+            }
+        };
+        let codec = codec.map_err(LibavError::Missing)?;
         let mut context = codec::Context::new_with_codec(codec);
         let padding = usize::try_from(ffi::AV_INPUT_BUFFER_PADDING_SIZE).unwrap_or(64);
         let size = i32::try_from(config.len()).map_err(|_| LibavError::Call {

@@ -1,0 +1,163 @@
+//! Tags by hand, byte by byte.
+
+use super::*;
+
+fn v(bytes: &'static [u8]) -> Result<Video, FlvError> {
+    video(&Bytes::from_static(bytes))
+}
+
+fn a(bytes: &'static [u8]) -> Result<Audio, FlvError> {
+    audio(&Bytes::from_static(bytes))
+}
+
+fn picture(keyframe: bool, composition_ms: i32, data: &'static [u8]) -> Result<Video, FlvError> {
+    of(VideoCodec::Avc, keyframe, composition_ms, 0, data)
+}
+
+fn of(
+    codec: VideoCodec,
+    keyframe: bool,
+    composition_ms: i32,
+    offset_ns: u32,
+    data: &'static [u8],
+) -> Result<Video, FlvError> {
+    Ok(Video::Picture { codec, keyframe, composition_ms, offset_ns, data: Bytes::from_static(data) })
+}
+
+fn config(codec: VideoCodec, record: &'static [u8]) -> Result<Video, FlvError> {
+    Ok(Video::Config { codec, record: Bytes::from_static(record) })
+}
+
+#[test]
+fn avc_in_both_headers() {
+    assert_eq!(v(&[0x17, 0, 0, 0, 0, 1, 100]), config(VideoCodec::Avc, &[1, 100]));
+    assert_eq!(v(&[0x17, 1, 0, 0, 0x43, 9]), picture(true, 67, &[9]));
+    assert_eq!(v(&[0x27, 1, 0xff, 0xff, 0xfe, 9]), picture(false, -2, &[9]));
+    assert_eq!(v(&[0x27, 1, 0x80, 0, 0, 9]), picture(false, -8_388_608, &[9]));
+    assert_eq!(v(&[0x17, 2, 0, 0, 0]), Ok(Video::End));
+    assert_eq!(v(&[0x57, 0]), Ok(Video::Nothing));
+    assert_eq!(v(&[]), Ok(Video::Nothing));
+    assert_eq!(v(b"\x90avc1\x01\x64"), config(VideoCodec::Avc, &[1, 0x64]));
+    assert_eq!(v(b"\x91avc1\x00\x00\x21\x09"), picture(true, 33, &[9]));
+    assert_eq!(v(b"\xa3avc1\x09"), picture(false, 0, &[9]));
+}
+
+#[test]
+fn aac_in_both_headers() {
+    assert_eq!(a(&[0xaf, 0, 0x12, 0x10]), Ok(Audio::Config(Bytes::from_static(&[0x12, 0x10]))));
+    assert_eq!(a(&[0xaf, 1, 7]), Ok(Audio::Frame(Bytes::from_static(&[7]))));
+    assert_eq!(a(&[0xaf, 1]), Ok(Audio::Nothing));
+    assert_eq!(a(&[]), Ok(Audio::Nothing));
+    assert_eq!(a(b"\x90mp4a\x12\x10"), Ok(Audio::Config(Bytes::from_static(&[0x12, 0x10]))));
+    assert_eq!(a(b"\x91mp4a\x07"), Ok(Audio::Frame(Bytes::from_static(&[7]))));
+}
+
+#[test]
+fn hevc_and_av1() {
+    assert_eq!(v(b"\x90hvc1\x01\x02"), config(VideoCodec::Hevc, &[1, 2]));
+    assert_eq!(v(b"\x91hvc1\x00\x00\x21\x09"), of(VideoCodec::Hevc, true, 33, 0, &[9]));
+    assert_eq!(v(b"\xa1hvc1\xff\xff\xff\x09"), of(VideoCodec::Hevc, false, -1, 0, &[9]));
+    assert_eq!(v(b"\xa3hvc1\x09"), of(VideoCodec::Hevc, false, 0, 0, &[9]));
+    assert_eq!(v(b"\x90av01"), Ok(Video::Nothing));
+    assert_eq!(v(b"\x90av01\x81\x00"), config(VideoCodec::Av1, &[0x81, 0]));
+    // AV1 has no composition time, in neither packet type.
+    assert_eq!(v(b"\x91av01\x12\x00\x0a"), of(VideoCodec::Av1, true, 0, 0, &[0x12, 0, 10]));
+    assert_eq!(v(b"\xa3av01\x12\x00\x0a"), of(VideoCodec::Av1, false, 0, 0, &[0x12, 0, 10]));
+    assert_eq!(v(b"\x92hvc1"), Ok(Video::End));
+    // Metadata comes with a command's frame type too, and then has a FourCC; a command has none.
+    assert_eq!(v(b"\xd4hvc1\x02\x00\x09colorInfo"), Ok(Video::Nothing));
+    assert_eq!(v(b"\x94av01\x02\x00\x09colorInfo"), Ok(Video::Nothing));
+    assert_eq!(v(b"\xd0\x01"), Ok(Video::Nothing));
+    let kind = FlvError::PacketType { tag: Tag::Video, at: 0, kind: 5 };
+    assert_eq!(v(b"\x95av01\x80\x04"), Err(kind));
+}
+
+#[test]
+fn extensions_are_skipped_and_offsets_read() {
+    // Three bytes of nanoseconds, then: type 0, coded frames.
+    assert_eq!(
+        v(b"\x97\x02\x07\xa1\x20\x01hvc1\x00\x00\x21\x09"),
+        of(VideoCodec::Hevc, true, 33, 500_000, &[9])
+    );
+    // An unknown extension (type 15) of one byte, then an offset, then frames without composition time.
+    assert_eq!(v(b"\xa7\x00\xaa\xf7\x02\x00\x00\x07\x03avc1\x09"), of(VideoCodec::Avc, false, 0, 7, &[9]));
+    // 256 bytes: the size takes two more bytes.
+    let mut long = b"\x97\xff\x00\xff".to_vec();
+    long.extend([0x55; 256]);
+    long.extend(b"\x10hvc1\x07");
+    assert_eq!(video(&Bytes::from(long.clone())), config(VideoCodec::Hevc, &[7]));
+    for cut in 1..long.len() - 5 {
+        assert!(matches!(video(&Bytes::copy_from_slice(&long[..cut])), Err(FlvError::Cut { .. })), "{cut}");
+    }
+    // An offset of a millisecond or more is none.
+    assert_eq!(v(b"\x97\x02\x0f\x42\x40\x03hvc1\x09"), of(VideoCodec::Hevc, true, 0, 0, &[9]));
+    assert_eq!(a(b"\x97\x02\x07\xa1\x20\x01mp4a\x07"), Ok(Audio::Frame(Bytes::from_static(&[7]))));
+    // A chain without end.
+    let endless = Bytes::from([&[0x97][..], &[0, 0, 7].repeat(40)].concat());
+    assert!(video(&endless).is_err() && audio(&endless).is_err());
+}
+
+#[test]
+fn several_tracks_are_refused() {
+    let verdict = v(b"\x96\x00hvc1\x00").unwrap_err().verdict().unwrap();
+    assert_eq!(verdict.code, Code::VideoCodec);
+    assert_eq!(
+        verdict.message,
+        "the stream has several video tracks; turn multitrack video (in OBS: Settings, Stream) off."
+    );
+    let verdict = a(b"\x95\x00mp4a\x01").unwrap_err().verdict().unwrap();
+    assert_eq!(verdict.code, Code::AudioCodec);
+    // Also behind an extension.
+    assert_eq!(v(b"\x97\x00\xaa\xf6\x00hvc1\x00"), Err(FlvError::Multitrack(Tag::Video)));
+    assert_eq!(a(b"\x94mp4a\x01\x02"), Ok(Audio::Nothing));
+}
+
+#[test]
+fn other_codings_are_refused_by_name() {
+    let verdict = v(b"\x91vp09\x00\x00\x00").unwrap_err().verdict().unwrap();
+    assert_eq!(verdict.code, Code::VideoCodec);
+    assert_eq!(verdict.message, "the video is VP9 (vp09); set the video encoder to H.264, HEVC or AV1.");
+    let verdict = v(&[0x1c, 1]).unwrap_err().verdict().unwrap();
+    assert_eq!(verdict.code, Code::VideoCodec);
+    assert!(verdict.message.starts_with("the video is HEVC in an old FLV header; send it as Enhanced RTMP"));
+    let verdict = a(&[0x2f, 1]).unwrap_err().verdict().unwrap();
+    assert_eq!(verdict.code, Code::AudioCodec);
+    assert_eq!(verdict.message, "the sound is MP3; set the audio encoder to AAC.");
+    assert_eq!(a(b"\x91Opus").unwrap_err(), FlvError::AudioCodec("Opus".to_owned()));
+    assert_eq!(
+        v(b"\x91\x00\x01\x02\x03").unwrap_err(),
+        FlvError::VideoCodec("of the unknown kind 00010203".to_owned())
+    );
+}
+
+#[test]
+fn damage_says_where() {
+    assert_eq!(
+        v(&[0x17]).unwrap_err().to_string(),
+        "the video tag ends at byte 1, within its AVC packet type"
+    );
+    assert_eq!(
+        v(&[0x17, 1, 0]).unwrap_err().to_string(),
+        "the video tag ends at byte 3, within its composition time"
+    );
+    assert_eq!(
+        v(&[0x17, 9, 0, 0, 0]).unwrap_err().to_string(),
+        "the video tag has the unknown packet type 9 at byte 1"
+    );
+    assert_eq!(v(&[0x17]).unwrap_err().verdict(), None);
+    assert!(a(&[0xaf]).is_err() && a(&[0xaf, 9]).is_err() && a(&[0x91, b'm']).is_err());
+}
+
+#[test]
+fn no_short_body_panics() {
+    for first in 0..=u8::MAX {
+        for length in 1..9 {
+            for fill in [0, 1, 2, 3, 0xff] {
+                let mut body = vec![fill; length];
+                body[0] = first;
+                let body = Bytes::from(body);
+                let _ = (video(&body), audio(&body));
+            }
+        }
+    }
+}
