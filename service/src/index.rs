@@ -184,6 +184,7 @@ mod tests {
             key_hash: StreamKey::generate([1; 15]).hash(),
             profile: Profile::P480,
             window_seconds: 60,
+            slate: None,
             current: None,
             created: WallTime(0),
         }
