@@ -68,6 +68,8 @@ fn hevc_and_av1() {
     assert_eq!(v(b"\xd4hvc1\x02\x00\x09colorInfo"), Ok(Video::Nothing));
     assert_eq!(v(b"\x94av01\x02\x00\x09colorInfo"), Ok(Video::Nothing));
     assert_eq!(v(b"\xd0\x01"), Ok(Video::Nothing));
+    assert_eq!(v(b"\xd1\x00"), Ok(Video::Nothing));
+    assert_eq!(v(b"\xd7\x00\xaa\xf1\x00"), Ok(Video::Nothing), "a command behind an extension");
     let kind = FlvError::PacketType { tag: Tag::Video, at: 0, kind: 5 };
     assert_eq!(v(b"\x95av01\x80\x04"), Err(kind));
 }
@@ -89,6 +91,10 @@ fn extensions_are_skipped_and_offsets_read() {
     for cut in 1..long.len() - 5 {
         assert!(matches!(video(&Bytes::copy_from_slice(&long[..cut])), Err(FlvError::Cut { .. })), "{cut}");
     }
+    // 300 of an extension that is not known, then an offset.
+    let chain =
+        [&[0x97, 0xff, 1, 43][..], &[9; 300], b"\x37\x02\x00\x01\x02\x01avc1\x00\x00\x21\x09"].concat();
+    assert_eq!(video(&Bytes::from(chain)), of(VideoCodec::Avc, true, 33, 258, &[9]));
     // An offset of a millisecond or more is none.
     assert_eq!(v(b"\x97\x02\x0f\x42\x40\x03hvc1\x09"), of(VideoCodec::Hevc, true, 0, 0, &[9]));
     assert_eq!(a(b"\x97\x02\x07\xa1\x20\x01mp4a\x07"), Ok(Audio::Frame(Bytes::from_static(&[7]))));
@@ -153,6 +159,21 @@ fn no_short_body_panics() {
     for first in 0..=u8::MAX {
         for length in 1..9 {
             for fill in [0, 1, 2, 3, 0xff] {
+                let mut body = vec![fill; length];
+                body[0] = first;
+                let body = Bytes::from(body);
+                let _ = (video(&body), audio(&body));
+            }
+        }
+    }
+}
+
+/// Long enough for chains of extensions, short ones and such whose size takes more bytes.
+#[test]
+fn no_chain_of_extensions_panics() {
+    for first in (0..=u8::MAX).filter(|first| first & 0x0f == 7 || first >> 4 == 9) {
+        for fill in [0, 7, 0x77, 0xff] {
+            for length in 1..600 {
                 let mut body = vec![fill; length];
                 body[0] = first;
                 let body = Bytes::from(body);
