@@ -4,7 +4,6 @@
 //! not read while the publish behind it can't take more. A key is never logged, only the first digits of its hash.
 
 mod ends;
-mod enhanced;
 mod on_air;
 pub mod pacing;
 mod publish;

@@ -17,7 +17,7 @@ use media::{
 use service::{backoff::Backoff, event};
 use tokio::time::Instant;
 
-use super::{enhanced, on_air::Seat, pacing};
+use super::{on_air::Seat, pacing};
 use crate::{
     backend::{Backend, millis, persist, unavailable},
     upload::{Budget, Identity, Notice, Outcome, Queue},
@@ -126,7 +126,6 @@ impl<B: Backend> Publish<B> {
         timestamp: u32,
         body: &Bytes,
     ) -> Result<Vec<Verdict>, Verdict> {
-        let body = &enhanced::video(body)?;
         if let Ok(flv::Video::Picture { keyframe, .. }) = flv::video(body) {
             // The GOP before it is whole.
             if keyframe && self.leaving.is_some() {
@@ -145,7 +144,7 @@ impl<B: Backend> Publish<B> {
         timestamp: u32,
         body: &Bytes,
     ) -> Result<Vec<Verdict>, Verdict> {
-        self.assembler.audio(arrival, timestamp, &enhanced::audio(body)?)?;
+        self.assembler.audio(arrival, timestamp, body)?;
         self.drain()
     }
 

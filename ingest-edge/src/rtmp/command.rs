@@ -128,7 +128,7 @@ const SERVER_CAPABILITIES: f64 = 31.0;
 const ENHANCED_PROPERTIES: [&str; 4] = ["fourCcList", "videoFourCcInfoMap", "audioFourCcInfoMap", "capsEx"];
 
 /// The codings that are taken in tags of the enhanced form: what [`media::flv`] reads, and nothing else, for clients choose by it.
-const VIDEO_CODINGS: [&str; 1] = ["avc1"];
+const VIDEO_CODINGS: [&str; 3] = ["avc1", "hvc1", "av01"];
 const AUDIO_CODINGS: [&str; 1] = ["mp4a"];
 
 /// `FourCcInfoMask.CanDecode`.

@@ -50,17 +50,20 @@ fn connect_is_answered_in_order() {
 
 #[test]
 fn whoever_speaks_enhanced_rtmp_is_told_what_is_taken() {
-    let list = || Value::StrictArray(vec![text("hvc1"), text("avc1")]);
+    let list = || Value::StrictArray(vec![text("hvc1"), text("vp09")]);
     for property in [("fourCcList", list()), ("capsEx", Value::Number(15.0))] {
         let mut peer = Peer::shaken(Limits::default());
         let object = [("app", text("live")), property].map(|(name, value)| (name.to_owned(), value)).to_vec();
         peer.command(0, &[text("connect"), Value::Number(1.0), Value::Object(object)]).unwrap();
         let (_, values) = &peer.commands()[0];
-        let taken = Value::StrictArray(vec![text("avc1"), text("mp4a")]);
+        let taken = Value::StrictArray(["avc1", "hvc1", "av01", "mp4a"].map(text).to_vec());
         assert_eq!(values[2].get("fourCcList"), Some(&taken));
         assert_eq!(values[2].get("capsEx"), Some(&Value::Number(4.0)), "modifiers, and no multitrack");
         let map = |name: &str, coding: &str| values[2].get(name).unwrap().get(coding).cloned();
-        assert_eq!(map("videoFourCcInfoMap", "avc1"), Some(Value::Number(1.0)));
+        for coding in ["avc1", "hvc1", "av01"] {
+            assert_eq!(map("videoFourCcInfoMap", coding), Some(Value::Number(1.0)), "{coding}");
+        }
+        assert_eq!(map("videoFourCcInfoMap", "vp09"), None);
         assert_eq!(map("audioFourCcInfoMap", "mp4a"), Some(Value::Number(1.0)));
     }
 }
