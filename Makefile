@@ -70,3 +70,16 @@ simulate:
 clean:
 	@$(CARGO) clean
 	@rm -rf player/dist player/node_modules tests/browser/node_modules
+
+# infra/: form, tests, policy scan, and applied to an AWS emulator, planned again and destroyed. FAST=1 leaves out what needs the emulator.
+.PHONY: infra-check images lambda
+infra-check:
+	@infra/check/run.sh $(if $(FAST),fast,all)
+
+# The images of the edge and the encoder, pushed where `terraform output` of infra/ says. Wants docker with buildx.
+images:
+	@infra/build/images.sh
+
+# The gateway function's zip files for arm64 and x86_64.
+lambda:
+	@infra/build/lambda.sh

@@ -39,9 +39,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "this" {
   rule {
     id     = "abort-uploads"
     status = "Enabled"
-    filter {
-      prefix = ""
-    }
+    filter {}
     abort_incomplete_multipart_upload {
       days_after_initiation = var.rules.abort_incomplete_uploads
     }
