@@ -38,8 +38,8 @@ mutations! {
     CommitBelievedEarly = "commit-believed-early";
     /// Fills do not look at the epoch.
     FillWithoutEpoch = "fill-without-epoch";
-    /// Fills do not look at where the live timeline ends.
-    FillWithoutEnd = "fill-without-end";
+    /// Fills look neither at where the live timeline ends nor at whether the row is there. Each of the two alone is enough.
+    FillTwice = "fill-twice";
     /// Fills do not look at the floor.
     FillWithoutFloor = "fill-without-floor";
     /// The floor is set without a look at where the live timeline ends.
@@ -119,7 +119,11 @@ impl Mutation {
                 strip(write, PK);
             }),
             (Self::CommitInTwoWrites, "commit") => return writes.into_iter().map(|write| vec![write]).collect(),
-            (Self::FillWithoutEnd, "commit fill") | (Self::FloorWithoutEnd, "set floor") => {
+            (Self::FillTwice, "commit fill") => writes.iter_mut().for_each(|write| {
+                strip(write, "live_end");
+                strip(write, PK);
+            }),
+            (Self::FloorWithoutEnd, "set floor") => {
                 writes.iter_mut().for_each(|write| strip(write, "live_end"));
             }
             (Self::FillWithoutFloor, "commit fill") => {

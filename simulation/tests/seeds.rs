@@ -61,7 +61,7 @@ const CAUGHT: &[(Mutation, &[Invariant])] = &[
     (Mutation::CommitInTwoWrites, &[Invariant::CursorIsOfTheRows]),
     (Mutation::CommitBelievedEarly, &[Invariant::ManifestIsOfTheLedger]),
     (Mutation::FillWithoutEpoch, &[Invariant::OneWriter]),
-    (Mutation::FillWithoutEnd, &[Invariant::NoOverlap, Invariant::CursorIsOfTheRows, Invariant::RowsStay]),
+    (Mutation::FillTwice, &[Invariant::RowsStay, Invariant::CursorIsOfTheRows, Invariant::NoOverlap]),
     (Mutation::FillWithoutFloor, &[Invariant::FloorHolds]),
     (Mutation::FloorWithoutEnd, &[Invariant::FloorHolds]),
     (Mutation::SegmentNotCreateOnly, &[Invariant::ObjectsStay]),

@@ -249,13 +249,19 @@ impl Director {
             };
             if left > 0 && world.permille(self.scenario.rivals) {
                 // Somebody else comes while this one is on air, or thought to be.
-                tokio::time::sleep(world.millis(0, 6_000)).await;
+                let after = if world.permille(500) { world.millis(0, 200) } else { world.millis(0, 6_000) };
+                tokio::time::sleep(after).await;
                 self.cast().publishes.push((edge, publish));
                 continue;
             }
             over(&edge, publish).await;
             let window = self.scenario.window_seconds * 1_000;
-            let gap = if world.permille(500) { world.millis(0, 2_000) } else { world.millis(0, window * 3 / 2 + 500) };
+            let gap = match world.between(0, 5) {
+                0..=1 => world.millis(0, 2_000),
+                // Just when it is given up.
+                2..=3 => world.millis(window, window + 300),
+                _ => world.millis(0, window * 3 / 2 + 500),
+            };
             tokio::time::sleep(gap).await;
         }
     }

@@ -254,6 +254,10 @@ impl Checks {
         let show = self.show(id);
         if num(before, "floor_publish") != num(Some(after), "floor_publish") {
             show.floored = Some(now);
+            let (at, end) = (ticks(Some(after), "floor_at"), ticks(Some(after), "live_end"));
+            if at < end {
+                found.push((Invariant::FloorHolds, format!("{id}: a publish begins at {at:?}, the live timeline ends at {end:?}")));
+            }
         }
         let (cursor, last) = (position(Some(after)), show.committed.last().copied());
         let (end, shown) = (ticks(Some(after), "live_end"), show.shown.values().max().copied());
