@@ -12,6 +12,12 @@ use crate::decide::{
     open::{Current, no_encoder, open},
 };
 
+/// The time in a broadcast's id, in milliseconds since the Unix epoch (RFC 9562, section 5.7: its first 48 bits).
+fn begun_ms(id: &BroadcastId) -> u64 {
+    let digits: String = id.as_str().chars().filter(|c| *c != '-').take(12).collect();
+    u64::from_str_radix(&digits, 16).unwrap_or(0)
+}
+
 impl Gateway {
     /// Answers an `open`. A race that was lost is decided anew.
     pub(super) async fn open(&self, request: &Open) -> Result<OpenReply, Failure> {
@@ -82,7 +88,9 @@ impl Gateway {
         tell_end: Option<&BroadcastId>,
     ) -> Result<OpenReply, TableError> {
         let now = self.clock.now();
-        let id = BroadcastId::new(now.unix_ms(), self.clock.random_bytes());
+        // A live's broadcasts sort in their order, even if this process's clock is behind the last one's.
+        let after = live.current.as_ref().map_or(0, |current| begun_ms(current).saturating_add(1));
+        let id = BroadcastId::new(now.unix_ms().max(after), self.clock.random_bytes());
         let encoders = self.table.encoders().await?;
         // Before anything is ended: a publisher that can't be served must not take another off the air.
         let Some(encoder) = self.place(&encoders, &id, &[]) else {
