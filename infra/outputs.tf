@@ -68,6 +68,6 @@ output "dashboard" {
 }
 
 output "alarms" {
-  description = "Names of all alarms; docs/OPERATIONS.md says what to do on each."
+  description = "Names of all alarms; each says in its description what is wrong."
   value       = module.observability.alarms
 }
