@@ -290,6 +290,10 @@ impl Core {
         self.looked = Some(now);
         self.line.origin = self.line.origin.or(seen.origin);
         self.bound(seen.bounds);
+        if seen.publish > self.highest {
+            // Its publisher is back, though nothing of it is stored yet.
+            self.heard = now;
+        }
         self.later_publish(seen.publish);
         self.pending.extend(seen.found.into_iter().filter(|pos| Some(*pos) > self.last));
         if seen.ending {

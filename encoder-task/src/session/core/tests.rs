@@ -418,3 +418,11 @@ fn every_phase_takes_every_input() {
         }
     }
 }
+
+#[test]
+fn a_return_that_a_look_finds_has_its_window() {
+    let mut core = on_air();
+    let back = Seen { publish: PublishNo::new(2).unwrap(), ..seen(&core) };
+    core.handle(at(70), Input::Looked(Box::new(back)));
+    assert_eq!(core.deadline(), Some(at(70 + 15 + 60)));
+}
