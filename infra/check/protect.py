@@ -64,7 +64,7 @@ def main():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Peer)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     port = server.server_address[1]
-    environment = {**os.environ, "GOPCAST_HTTP_PORT": str(port), "GOPCAST_HTTP_ADDR": f"0.0.0.0:{port}", "ECS_AGENT_URI": f"http://127.0.0.1:{port}/api/task-1"}
+    environment = {**os.environ, "GOPCAST_HTTP_ADDR": f"0.0.0.0:{port}", "ECS_AGENT_URI": f"http://127.0.0.1:{port}/api/task-1"}
     subprocess.run([f"{scripts}/healthz"], env=environment, check=True)
     closed = {**environment, "GOPCAST_HTTP_ADDR": "0.0.0.0:1"}
     assert subprocess.run([f"{scripts}/healthz"], env=closed, stderr=subprocess.DEVNULL).returncode != 0

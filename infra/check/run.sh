@@ -63,6 +63,8 @@ for module in . edge-region; do
     say "validity and tests of $module"
     (cd "$module" && init && terraform validate -no-color >&2 && terraform test -no-color >&2)
 done
+say "what is watched"
+python3 check/watched.py data/observability.json "$root/docs/EVENTS.md" >&2
 say "the encoder's scripts"
 python3 check/protect.py "$root/encoder-task" >&2
 [ "$what" != fast ] || exit 0
@@ -72,7 +74,7 @@ say "policy scan"
 rm -rf "$work/scan"
 cp -R "$root/infra" "$work/scan"
 checkov=$(python_with requirements-checkov.txt checkov) || die "checkov can't be installed"
-python3 check/scan.py "$(dirname "$checkov")/checkov" "$work/scan" check/checkov.json
+python3 check/scan.py "$(dirname "$checkov")/checkov" "$work/scan" check/checkov.json >&2
 
 say "an AWS emulator on port $port"
 python=$(python_with requirements-moto.txt moto) || die "moto can't be installed"
@@ -109,7 +111,7 @@ apply_twice() {
     terraform plan -no-color -out=again >"$work/plan.log" 2>&1 || { tail -30 "$work/plan.log" >&2; die "the second plan failed"; }
     terraform show -json again >"$1"
     grep '^Apply complete' "$work/apply.log" >&2
-    python3 "$root/infra/check/drift.py" "$1" "$root/infra/check/drift.json"
+    python3 "$root/infra/check/drift.py" "$1" "$root/infra/check/drift.json" >&2
 }
 
 say "apply, and a second plan"

@@ -65,7 +65,7 @@ locals {
       readonlyRootFilesystem = true
       memoryReservation      = var.size.protect.memory
       entryPoint             = var.size.protect.command
-      environment            = [{ name = "GOPCAST_HTTP_PORT", value = tostring(var.size.port) }]
+      environment            = [{ name = "GOPCAST_HTTP_ADDR", value = var.environment.GOPCAST_HTTP_ADDR }]
       dependsOn              = [{ containerName = "encoder", condition = "HEALTHY" }]
       logConfiguration       = local.log
       portMappings           = []
