@@ -74,7 +74,9 @@ impl Totals {
 }
 
 fn describe(report: &Report, mutation: Option<Mutation>) -> String {
-    let Some(violation) = &report.violation else { return format!("seed {}: all promises held", report.seed) };
+    let Some(violation) = &report.violation else {
+        return format!("seed {}: all promises held", report.seed);
+    };
     let mutation = mutation.map(|mutation| format!(" --mutation {}", mutation.name())).unwrap_or_default();
     format!(
         "seed {} after {:.3} s: {}: {}\n  replay it with: cargo run -p simulation --release -- --seed {}{mutation} --trace",
@@ -105,7 +107,11 @@ fn play() -> Result<bool> {
     if let Some(seed) = arguments.seed {
         if arguments.log {
             let filter = tracing_subscriber::EnvFilter::from_default_env();
-            tracing_subscriber::fmt().with_env_filter(filter).without_time().with_writer(std::io::stdout).init();
+            tracing_subscriber::fmt()
+                .with_env_filter(filter)
+                .without_time()
+                .with_writer(std::io::stdout)
+                .init();
             // What is logged comes between the lines below only if nothing is held back.
             drop(out);
             out = std::io::stdout().lock();
@@ -114,7 +120,11 @@ fn play() -> Result<bool> {
         for line in &report.lines {
             writeln!(out, "{line}")?;
         }
-        writeln!(out, "history {:016x}, {} events, {} commits, {} fills, {} moves", report.hash, report.events, report.commits, report.fills, report.rebinds)?;
+        writeln!(
+            out,
+            "history {:016x}, {} events, {} commits, {} fills, {} moves",
+            report.hash, report.events, report.commits, report.fills, report.rebinds
+        )?;
         writeln!(out, "{}", describe(&report, arguments.mutation))?;
         return Ok(report.violation.is_none());
     }
@@ -125,7 +135,8 @@ fn play() -> Result<bool> {
 fn many(arguments: &Arguments) -> Result<bool> {
     let (next, stop, totals) = (AtomicU64::new(arguments.from), AtomicBool::new(false), Totals::default());
     let end = arguments.from.saturating_add(arguments.seeds);
-    let jobs = arguments.jobs.or_else(|| std::thread::available_parallelism().ok().map(Into::into)).unwrap_or(1);
+    let jobs =
+        arguments.jobs.or_else(|| std::thread::available_parallelism().ok().map(Into::into)).unwrap_or(1);
     let began = Instant::now();
     let work = || -> std::io::Result<()> {
         loop {

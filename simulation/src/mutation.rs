@@ -118,7 +118,9 @@ impl Mutation {
                 strip(write, "cursor_seq");
                 strip(write, PK);
             }),
-            (Self::CommitInTwoWrites, "commit") => return writes.into_iter().map(|write| vec![write]).collect(),
+            (Self::CommitInTwoWrites, "commit") => {
+                return writes.into_iter().map(|write| vec![write]).collect();
+            }
             (Self::FillTwice, "commit fill") => writes.iter_mut().for_each(|write| {
                 strip(write, "live_end");
                 strip(write, PK);
@@ -144,7 +146,9 @@ impl Mutation {
             (Self::StartNotConditional, "availability start") => {
                 writes.iter_mut().for_each(|write| strip(write, "availability_start"));
             }
-            (Self::ExpireNotConditional, "expire") => writes.iter_mut().for_each(|write| strip(write, "publish")),
+            (Self::ExpireNotConditional, "expire") => {
+                writes.iter_mut().for_each(|write| strip(write, "publish"))
+            }
             _ => {}
         }
         vec![writes]

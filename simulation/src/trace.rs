@@ -24,7 +24,14 @@ impl Trace {
     }
 
     /// Takes an event down. `detail` adds to its line only.
-    pub fn note(&mut self, at: Duration, who: &str, what: &str, subject: &str, detail: impl FnOnce() -> String) {
+    pub fn note(
+        &mut self,
+        at: Duration,
+        who: &str,
+        what: &str,
+        subject: &str,
+        detail: impl FnOnce() -> String,
+    ) {
         let mut hasher = DefaultHasher::new();
         (at, who, what, subject).hash(&mut hasher);
         // A sum: what happens at the same instant in places that do not touch has no order.

@@ -79,7 +79,13 @@ impl World {
             violation: None,
             skews,
         };
-        Arc::new(Self { seed, state: Mutex::new(state), began: Instant::now(), mutation, violated: Notify::new() })
+        Arc::new(Self {
+            seed,
+            state: Mutex::new(state),
+            began: Instant::now(),
+            mutation,
+            violated: Notify::new(),
+        })
     }
 
     /// What changes. Never held across an await: everything is on one thread.

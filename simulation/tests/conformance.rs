@@ -56,7 +56,9 @@ fn sdk(address: std::net::SocketAddr) -> SdkConfig {
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
-        .credentials_provider(SharedCredentialsProvider::new(Credentials::new(ACCESS, SECRET, None, None, "test")))
+        .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
+            ACCESS, SECRET, None, None, "test",
+        )))
         .http_client(aws_smithy_http_client::Builder::new().build_http())
         .endpoint_url(format!("http://{address}"))
         .build()
@@ -230,7 +232,9 @@ async fn carry_out(table: &Table, throw: &Throw) -> String {
             worded(if throw.kind == 0 { table.create_live(&row).await } else { table.set_live(&row).await })
         }
         2 => match table.live(&live).await.unwrap() {
-            Some(found) => worded(table.rotate_key(&found, &key_hash(u8::try_from(throw.number).unwrap())).await),
+            Some(found) => {
+                worded(table.rotate_key(&found, &key_hash(u8::try_from(throw.number).unwrap())).await)
+            }
             None => "no live".to_owned(),
         },
         3 => worded(table.heartbeat(&encoder(throw, 0)).await),
@@ -320,7 +324,11 @@ async fn the_table_is_as_dynamodb() {
         let throw = Throw::new(&mut dice);
         let (expected, found) = (carry_out(&real, &throw).await, carry_out(&model, &throw).await);
         assert_eq!(found, expected, "operation {number} of kind {}", throw.kind);
-        if expected.starts_with("conflict") { refused += 1 } else { done += 1 }
+        if expected.starts_with("conflict") {
+            refused += 1
+        } else {
+            done += 1
+        }
         if number % 100 == 0 {
             assert_eq!(everything(&model).await, everything(&real).await, "after operation {number}");
         }
@@ -355,7 +363,10 @@ async fn the_bucket_is_as_s3() {
                     1 => Condition::Absent,
                     _ => Condition::Always,
                 };
-                let one = real.put(key, bytes.clone(), Kind::MANIFEST, condition(&tags[at].0), &meta).await.unwrap();
+                let one = real
+                    .put(key, bytes.clone(), Kind::MANIFEST, condition(&tags[at].0), &meta)
+                    .await
+                    .unwrap();
                 let two = model.put(key, bytes, Kind::MANIFEST, condition(&tags[at].1), &meta).await.unwrap();
                 match (one, two) {
                     (Put::Stored(one), Put::Stored(two)) if dice.permille(600) => tags[at] = (one, two),

@@ -42,7 +42,10 @@ fn play(seeds: u64, mutation: Option<Mutation>) -> Option<Report> {
 fn ten_thousand_seeds() {
     if let Some(report) = play(SEEDS, None) {
         let seed = report.seed;
-        panic!("{:?}\nreplay it with: cargo run -p simulation --release -- --seed {seed} --trace", report.violation);
+        panic!(
+            "{:?}\nreplay it with: cargo run -p simulation --release -- --seed {seed} --trace",
+            report.violation
+        );
     }
 }
 

@@ -205,11 +205,8 @@ impl Director {
 
     /// All shows of all lives, until the last publisher has gone.
     pub(crate) async fn shows(self: Arc<Self>) {
-        let shows: Vec<_> = self
-            .lives
-            .iter()
-            .map(|(_, key)| tokio::spawn(Arc::clone(&self).show(key.clone())))
-            .collect();
+        let shows: Vec<_> =
+            self.lives.iter().map(|(_, key)| tokio::spawn(Arc::clone(&self).show(key.clone()))).collect();
         for show in shows {
             let _ = show.await;
         }
@@ -301,7 +298,9 @@ impl Director {
                 let (this, after) = (Arc::clone(self), world.millis(0, 3_000));
                 later(after, move || this.start_encoder(None));
             }
-            Fault::PauseEncoder => self.pause(self.pick(&self.encoders()).map(|station| Arc::clone(&station.process))),
+            Fault::PauseEncoder => {
+                self.pause(self.pick(&self.encoders()).map(|station| Arc::clone(&station.process)))
+            }
             Fault::KillEdge => {
                 let Some(edge) = self.pick(&self.edges()) else { return };
                 edge.process.set(Status::Dead);
@@ -332,7 +331,9 @@ impl Director {
                     for _ in 0..5 {
                         let request = GatewayRequest::End(End { live: live.clone() });
                         match operator.ask::<EndReply>(&request).await {
-                            Ok(EndReply::Retry { .. }) | Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
+                            Ok(EndReply::Retry { .. }) | Err(_) => {
+                                tokio::time::sleep(Duration::from_secs(1)).await
+                            }
                             Ok(_) => return,
                         }
                     }

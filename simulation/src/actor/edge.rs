@@ -132,7 +132,8 @@ impl Edge {
         let until = Some(began + START_TIMEOUT);
         let started = persist("starting a publish", until, self.clock(), || self.backend.ask(&request)).await;
         let Ok(StartReply::Started { availability_start, resume_at }) = started else { return Err(()) };
-        let mut at = wall_ticks(first_frame.micros_since(availability_start)).max(resume_at.unwrap_or(0)).max(0);
+        let mut at =
+            wall_ticks(first_frame.micros_since(availability_start)).max(resume_at.unwrap_or(0)).max(0);
         let mut due = began;
         for seq in 0..plan.gops {
             let mut jump = Duration::ZERO;
@@ -169,11 +170,13 @@ impl Edge {
 
     async fn close(&self, opened: &Opened, chunks: u32, reason: CloseReason) {
         let (live, broadcast) = (opened.live.clone(), opened.broadcast.clone());
-        let request = GatewayRequest::Close(Close { live, broadcast, publish: opened.publish, chunks, reason });
+        let request =
+            GatewayRequest::Close(Close { live, broadcast, publish: opened.publish, chunks, reason });
         let until = Instant::now() + CLOSE_TIMEOUT;
         let mut retries = 0u32;
         loop {
-            let asked = persist("closing a publish", Some(until), self.clock(), || self.backend.ask(&request));
+            let asked =
+                persist("closing a publish", Some(until), self.clock(), || self.backend.ask(&request));
             match asked.await {
                 Ok(CloseReply::Retry { .. }) if Instant::now() < until => {
                     retries += 1;
@@ -194,7 +197,13 @@ fn ticks(duration: Duration) -> Ticks {
 }
 
 /// A GOP of two pictures.
-fn chunk(opened: &Opened, pos: ChunkPos, (start, end): (Ticks, Ticks), received: WallTime, discontinuity: bool) -> Chunk {
+fn chunk(
+    opened: &Opened,
+    pos: ChunkPos,
+    (start, end): (Ticks, Ticks),
+    received: WallTime,
+    discontinuity: bool,
+) -> Chunk {
     let middle = start + (end - start) / 2;
     // An IDR picture, and one that refers to it.
     let payload = Bytes::from_static(&[0, 0, 0, 1, 0x65, 0, 0, 0, 1, 0x41]);

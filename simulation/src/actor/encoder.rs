@@ -54,7 +54,14 @@ pub(crate) fn start(cloud: &Arc<Cloud>, name: String, address: String) -> Arc<St
     let manager = Manager::new(deps);
     while_alive(&process, Arc::clone(&manager).watch_health());
     let down = CancellationToken::new();
-    let row = Encoder { id, address: address.clone(), capacity: CAPACITY, draining: false, seen: clock.now(), bound: 0 };
+    let row = Encoder {
+        id,
+        address: address.clone(),
+        capacity: CAPACITY,
+        draining: false,
+        seen: clock.now(),
+        bound: 0,
+    };
     while_alive(&process, heartbeat::run(table, row, Arc::clone(&manager), clock, down.clone()));
     let station = Arc::new(Station { process, manager, address, down });
     cloud.register(Arc::clone(&station));

@@ -32,7 +32,10 @@ const INIT: &[u8] = b"init";
 pub(crate) struct Pictures(pub(crate) Arc<Process>);
 
 fn object(bytes: &[u8]) -> Object {
-    Object { bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX), sha256: hex::encode(Sha256::digest(bytes)) }
+    Object {
+        bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+        sha256: hex::encode(Sha256::digest(bytes)),
+    }
 }
 
 fn package(start: Ticks, end: Ticks, bytes: Bytes) -> Result<Packaged, String> {
@@ -97,7 +100,11 @@ struct Held(String);
 
 impl Still for Held {
     fn fill(&self, span: Span) -> BoxFuture<Result<Vec<Packaged>, String>> {
-        let packaged = package(span.video_start, span.video_end, Bytes::from(format!("{} at {}", self.0, span.video_start)));
+        let packaged = package(
+            span.video_start,
+            span.video_end,
+            Bytes::from(format!("{} at {}", self.0, span.video_start)),
+        );
         Box::pin(async move { Ok(vec![packaged?]) })
     }
 }

@@ -70,7 +70,10 @@ impl Checks {
         for named in &read.named {
             let segment = format!("{prefix}{}", named.path);
             match show.segments.get(&segment) {
-                None => found.push((Invariant::ManifestIsOfTheLedger, format!("{key} names {segment}, not committed"))),
+                None => found.push((
+                    Invariant::ManifestIsOfTheLedger,
+                    format!("{key} names {segment}, not committed"),
+                )),
                 Some(at) if !read.is_static && at.abs_diff(named.at) > ROUNDING.unsigned_abs() => {
                     let what = format!("{key} has {segment} at {}, it is at {at}", named.at);
                     found.push((Invariant::NoRenumbering, what));

@@ -48,12 +48,16 @@ impl Checks {
 
     /// The live's current broadcast is its last one, and the stable manifest is that of the last one with something to show.
     fn live(&self, live: &LiveId, rows: &Rows, objects: &Objects, found: &mut Found) {
-        let mut shows: Vec<_> = self.shows.iter().filter(|(_, show)| show.live.as_ref() == Some(live)).collect();
+        let mut shows: Vec<_> =
+            self.shows.iter().filter(|(_, show)| show.live.as_ref() == Some(live)).collect();
         shows.sort_by_key(|(_, show)| show.number);
         let meta = rows.get(&Key::new(format!("LIVE#{live}"), "META"));
         let last = shows.last().map(|(id, _)| id.as_str());
         if text(meta, "current") != last {
-            found.push((Invariant::OneBroadcast, format!("{live}: current is {:?}, the last {last:?}", text(meta, "current"))));
+            found.push((
+                Invariant::OneBroadcast,
+                format!("{live}: current is {:?}, the last {last:?}", text(meta, "current")),
+            ));
         }
         let shown = shows.iter().rev().find(|(_, show)| show.has_pictures());
         let manifest = objects.get(&names::live_manifest(live));
@@ -96,7 +100,12 @@ impl Show {
             // What was stored when the broadcast took nothing any more may have come too late for the last look.
             let too_late = self.ending.is_some_and(|ending| *at >= ending);
             if !too_late && !self.committed.contains(pos) {
-                let what = format!("{id} {}/{}, stored at {at:?}, ending at {:?}", pos.publish.get(), pos.seq.0, self.ending);
+                let what = format!(
+                    "{id} {}/{}, stored at {at:?}, ending at {:?}",
+                    pos.publish.get(),
+                    pos.seq.0,
+                    self.ending
+                );
                 found.push((Invariant::NothingLost, what));
             }
         }
@@ -117,7 +126,10 @@ impl Show {
             .collect();
         let Some(read) = manifest.and_then(|text| mpd::read(text).ok()) else {
             if !expected.is_empty() {
-                found.push((Invariant::ReplayIsWhole, format!("{id} has {} segments and no manifest", expected.len())));
+                found.push((
+                    Invariant::ReplayIsWhole,
+                    format!("{id} has {} segments and no manifest", expected.len()),
+                ));
             }
             return;
         };

@@ -107,7 +107,14 @@ impl Checks {
         self.shows.entry(id.clone()).or_insert_with(|| Show { number, ..Show::default() })
     }
 
-    fn meta(&mut self, id: &BroadcastId, operation: &str, change: &Changed, now: Duration, found: &mut Found) {
+    fn meta(
+        &mut self,
+        id: &BroadcastId,
+        operation: &str,
+        change: &Changed,
+        now: Duration,
+        found: &mut Found,
+    ) {
         let (before, after) = (change.before.as_ref(), change.after.as_ref());
         let show = self.show(id);
         show.live = text(after, "live").and_then(|live| live.parse().ok());
@@ -118,7 +125,10 @@ impl Checks {
             _ => 0,
         };
         if rank(after) < rank(before) {
-            found.push((Invariant::StateGoesForward, format!("{id} from {:?} to {:?}", text(before, "state"), text(after, "state"))));
+            found.push((
+                Invariant::StateGoesForward,
+                format!("{id} from {:?} to {:?}", text(before, "state"), text(after, "state")),
+            ));
         }
         if rank(after) > 1 {
             show.ending.get_or_insert(now);
@@ -127,21 +137,37 @@ impl Checks {
         let (old_name, new_name) = (text(before, "publish_connection"), text(after, "publish_connection"));
         let step = old.map_or(new == Some(1), |old| new == Some(old) || new == Some(old + 1));
         if !step || (old == new && old_name != new_name) {
-            found.push((Invariant::PublishIsOnes, format!("{id}: publish {old:?} of {old_name:?} became {new:?} of {new_name:?}")));
+            found.push((
+                Invariant::PublishIsOnes,
+                format!("{id}: publish {old:?} of {old_name:?} became {new:?} of {new_name:?}"),
+            ));
         }
         if old != new && old.is_some() && rank(before) != 1 {
-            found.push((Invariant::StateGoesForward, format!("{id}: publish {new:?} came when it took none any more")));
+            found.push((
+                Invariant::StateGoesForward,
+                format!("{id}: publish {new:?} came when it took none any more"),
+            ));
         }
         if old != new {
             show.published = now;
         }
         let closed = num(after, "closed_publish") == new;
-        if operation == "expire" && rank(before) == 1 && !closed && now.saturating_sub(show.published) < PATIENCE {
-            found.push((Invariant::StateGoesForward, format!("{id} expired {:?} after publish {new:?} came", now.saturating_sub(show.published))));
+        if operation == "expire"
+            && rank(before) == 1
+            && !closed
+            && now.saturating_sub(show.published) < PATIENCE
+        {
+            found.push((
+                Invariant::StateGoesForward,
+                format!("{id} expired {:?} after publish {new:?} came", now.saturating_sub(show.published)),
+            ));
         }
         let start = |item| num(item, "availability_start");
         if start(before).is_some() && start(before) != start(after) {
-            found.push((Invariant::StartStays, format!("{id}: from {:?} to {:?}", start(before), start(after))));
+            found.push((
+                Invariant::StartStays,
+                format!("{id}: from {:?} to {:?}", start(before), start(after)),
+            ));
         }
         show.availability_start = start(after).and_then(|at| i64::try_from(at).ok()).map(WallTime);
     }
@@ -152,24 +178,40 @@ impl Checks {
         let (epoch, now) = (num(change.after.as_ref(), "epoch"), num(binding, "epoch"));
         if epoch != now || text(binding, "encoder") != Some(who) {
             let whose = text(binding, "encoder");
-            let what = format!("{who} wrote {} of {id} under epoch {epoch:?}; bound is {whose:?} under {now:?}", change.key.sk);
+            let what = format!(
+                "{who} wrote {} of {id} under epoch {epoch:?}; bound is {whose:?} under {now:?}",
+                change.key.sk
+            );
             found.push((Invariant::OneWriter, what));
         }
         if change.before.is_some() {
-            found.push((Invariant::RowsStay, format!("{} of {id} was written over or taken away", change.key.sk)));
+            found.push((
+                Invariant::RowsStay,
+                format!("{} of {id} was written over or taken away", change.key.sk),
+            ));
         }
     }
 
-    fn row(&mut self, id: &BroadcastId, who: &str, change: &Changed, rows: &Rows, objects: &Objects, found: &mut Found) {
+    fn row(
+        &mut self,
+        id: &BroadcastId,
+        who: &str,
+        change: &Changed,
+        rows: &Rows,
+        objects: &Objects,
+        found: &mut Found,
+    ) {
         self.writer(id, who, change, rows, found);
         let Some(row) = document::<Row>(change.after.as_ref(), "row") else {
-            return found.push((Invariant::RowsTellTheTruth, format!("{} of {id} can't be read", change.key.sk)));
+            return found
+                .push((Invariant::RowsTellTheTruth, format!("{} of {id} can't be read", change.key.sk)));
         };
         self.commits += 1;
         let pos = row.pos;
         let name = format!("{id} {}/{}", pos.publish.get(), pos.seq.0);
         if objects.get(&names::chunk(id, pos)).is_none_or(|chunk| sha256(&chunk.bytes) != row.source.sha256) {
-            found.push((Invariant::RowsTellTheTruth, format!("{name} is committed, its chunk is not stored")));
+            found
+                .push((Invariant::RowsTellTheTruth, format!("{name} is committed, its chunk is not stored")));
         }
         let floor = rows.get(&Key::new(change.key.pk.as_str(), "BINDING"));
         let floor = (num(floor, "floor_publish"), ticks(floor, "floor_at"));
@@ -185,13 +227,19 @@ impl Checks {
             && i128::from(pos.publish.get()) < publish
             && row.end > at
         {
-            found.push((Invariant::FloorHolds, format!("{name} ends at {}, publish {publish} begins at {at}", row.end)));
+            found.push((
+                Invariant::FloorHolds,
+                format!("{name} ends at {}, publish {publish} begins at {at}", row.end),
+            ));
         }
         if let Some(live) = show.live.clone() {
             for segment in &row.segments {
                 let key = names::segment(&live, id, &segment.rung, segment.time, row.naming);
                 if objects.get(&key).is_none_or(|object| sha256(&object.bytes) != segment.object.sha256) {
-                    found.push((Invariant::RowsTellTheTruth, format!("{name} is committed, {key} is not stored so")));
+                    found.push((
+                        Invariant::RowsTellTheTruth,
+                        format!("{name} is committed, {key} is not stored so"),
+                    ));
                 }
                 show.segments.insert(key, place(segment));
             }
@@ -202,10 +250,19 @@ impl Checks {
         show.rows.push(row);
     }
 
-    fn fill(&mut self, id: &BroadcastId, who: &str, change: &Changed, rows: &Rows, now: Duration, found: &mut Found) {
+    fn fill(
+        &mut self,
+        id: &BroadcastId,
+        who: &str,
+        change: &Changed,
+        rows: &Rows,
+        now: Duration,
+        found: &mut Found,
+    ) {
         self.writer(id, who, change, rows, found);
         let Some(fill) = document::<Fill>(change.after.as_ref(), "fill") else {
-            return found.push((Invariant::RowsTellTheTruth, format!("{} of {id} can't be read", change.key.sk)));
+            return found
+                .push((Invariant::RowsTellTheTruth, format!("{} of {id} can't be read", change.key.sk)));
         };
         self.fills += 1;
         let name = format!("{id} fill at {}", fill.start);
@@ -221,7 +278,8 @@ impl Checks {
             && show.rows.iter().all(|row| i128::from(row.pos.publish.get()) < publish)
             && show.floored.is_some_and(|since| now.saturating_sub(since) < FLOOR_STANDS)
         {
-            let what = format!("{name} ends at {}, publish {publish} begins at {at} and has just started", fill.end);
+            let what =
+                format!("{name} ends at {}, publish {publish} begins at {at} and has just started", fill.end);
             found.push((Invariant::FloorHolds, what));
         }
         if let Some(live) = show.live.clone() {
@@ -256,7 +314,10 @@ impl Checks {
             show.floored = Some(now);
             let (at, end) = (ticks(Some(after), "floor_at"), ticks(Some(after), "live_end"));
             if at < end {
-                found.push((Invariant::FloorHolds, format!("{id}: a publish begins at {at:?}, the live timeline ends at {end:?}")));
+                found.push((
+                    Invariant::FloorHolds,
+                    format!("{id}: a publish begins at {at:?}, the live timeline ends at {end:?}"),
+                ));
             }
         }
         let (cursor, last) = (position(Some(after)), show.committed.last().copied());
@@ -275,7 +336,10 @@ impl Checks {
             let counted = num(Some(row), "bound").unwrap_or(0);
             let standing = self.bindings.values().filter(|encoder| **encoder == key.sk).count();
             if i128::try_from(standing) != Ok(counted) {
-                found.push((Invariant::CountsFit, format!("{} has {counted} bindings, {standing} stand", key.sk)));
+                found.push((
+                    Invariant::CountsFit,
+                    format!("{} has {counted} bindings, {standing} stand", key.sk),
+                ));
             }
         }
     }
@@ -288,7 +352,10 @@ impl Checks {
             for (other, show) in self.shows.iter().filter(|(id, _)| **id != new) {
                 let meta = rows.get(&Key::new(format!("BCAST#{other}"), "META"));
                 if show.live.as_ref() == live && text(meta, "state") == Some("live") {
-                    found.push((Invariant::OneBroadcast, format!("{new} was made while {other} still takes publishes")));
+                    found.push((
+                        Invariant::OneBroadcast,
+                        format!("{new} was made while {other} still takes publishes"),
+                    ));
                 }
             }
         }
@@ -303,7 +370,10 @@ impl Show {
             || before.is_some_and(|(_, before_end)| *before_end > start)
             || after.is_some_and(|(after, _)| *after < end)
         {
-            found.push((Invariant::NoOverlap, format!("{name} {start}..{end} between {before:?} and {after:?}")));
+            found.push((
+                Invariant::NoOverlap,
+                format!("{name} {start}..{end} between {before:?} and {after:?}"),
+            ));
         }
         self.shown.insert(start, end);
     }

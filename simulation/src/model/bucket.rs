@@ -65,7 +65,8 @@ impl Objects {
 
     /// Writes an object under its condition; returns what was there before a write that took place.
     pub fn put(&mut self, write: &Write) -> (Put, Option<Stored>) {
-        let stored = Stored { bytes: write.bytes.clone(), etag: etag(&write.bytes), meta: write.meta.clone() };
+        let stored =
+            Stored { bytes: write.bytes.clone(), etag: etag(&write.bytes), meta: write.meta.clone() };
         let put = Put::Stored(stored.etag.clone());
         match (self.0.entry(write.key.clone()), &write.condition) {
             (Entry::Vacant(free), Condition::Absent | Condition::Always) => {
@@ -133,8 +134,13 @@ mod tests {
     fn listings_are_in_order_and_after() {
         let mut objects = Objects::default();
         for key in ["a/2", "a/1", "a/10", "b/1", "a"] {
-            let write =
-                Write { key: key.to_owned(), bytes: Bytes::new(), kind: Kind::CHUNK, condition: Condition::Always, meta: vec![] };
+            let write = Write {
+                key: key.to_owned(),
+                bytes: Bytes::new(),
+                kind: Kind::CHUNK,
+                condition: Condition::Always,
+                meta: vec![],
+            };
             objects.put(&write);
         }
         assert_eq!(objects.list("a/", None, 9), ["a/1", "a/10", "a/2"]);

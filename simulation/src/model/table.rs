@@ -41,7 +41,11 @@ impl Rows {
     }
 
     /// All rows of a partition whose sort keys start with `prefix`, in order.
-    pub fn of<'a>(&'a self, pk: &'a str, prefix: &'a str) -> impl DoubleEndedIterator<Item = (&'a Key, &'a Item)> {
+    pub fn of<'a>(
+        &'a self,
+        pk: &'a str,
+        prefix: &'a str,
+    ) -> impl DoubleEndedIterator<Item = (&'a Key, &'a Item)> {
         // The last key that starts so is before any that starts with the prefix and the highest character.
         let (from, to) = (Key::new(pk, prefix), Key::new(pk, format!("{prefix}\u{10ffff}")));
         self.0.range(from..to)
@@ -56,7 +60,11 @@ impl Rows {
     #[must_use]
     pub fn query(&self, query: &Query) -> Vec<Item> {
         let rows = self.of(&query.pk, &query.prefix).map(|(_, item)| item.clone());
-        if query.backwards { rows.rev().take(query.limit).collect() } else { rows.take(query.limit).collect() }
+        if query.backwards {
+            rows.rev().take(query.limit).collect()
+        } else {
+            rows.take(query.limit).collect()
+        }
     }
 
     /// Carries out all writes or none.
@@ -159,7 +167,8 @@ mod tests {
         for sk in ["A", "A#1", "A#2", "B"] {
             rows.write(&[Write::put(key(sk), vec![])]).unwrap();
         }
-        let query = |backwards, limit| Query { pk: "P".to_owned(), prefix: "A#".to_owned(), backwards, limit };
+        let query =
+            |backwards, limit| Query { pk: "P".to_owned(), prefix: "A#".to_owned(), backwards, limit };
         let found = |backwards, limit| -> Vec<Value> {
             rows.query(&query(backwards, limit)).iter().map(|row| row["sk"].clone()).collect()
         };

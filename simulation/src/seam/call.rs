@@ -100,7 +100,8 @@ impl Cloud {
     fn instance(self: &Arc<Self>, payload: &[u8]) -> Option<(Arc<Process>, Arc<Gateway>)> {
         let mut instances = lock(&self.instances);
         instances.retain(|instance| !instance.process.is_dead());
-        let idle: Vec<usize> = (0..instances.len()).filter(|at| instances.get(*at).is_some_and(|i| !i.busy)).collect();
+        let idle: Vec<usize> =
+            (0..instances.len()).filter(|at| instances.get(*at).is_some_and(|i| !i.busy)).collect();
         let mut dice = self.world.derived((payload, self.world.now()));
         // Lambda does not say which; a cold start may come even when one is idle.
         let fresh = idle.is_empty() || (instances.len() < self.instances_max && dice.permille(50));
@@ -234,7 +235,9 @@ async fn answer(station: Option<Arc<Station>>, what: EncoderRequest) -> Option<E
     let (process, manager) = (Arc::clone(&station.process), Arc::clone(&station.manager));
     let (broadcast, epoch, event) = (what.broadcast.to_string(), what.epoch.0, what.what.clone());
     let reply = tokio::spawn(async move { manager.notice(what).await }).await.ok()?;
-    process.world().note(process.name(), "answered", &broadcast, || format!("epoch {epoch} {event:?}: {reply:?}"));
+    process
+        .world()
+        .note(process.name(), "answered", &broadcast, || format!("epoch {epoch} {event:?}: {reply:?}"));
     process.ready().await;
     Some(reply)
 }

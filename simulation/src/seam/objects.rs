@@ -35,7 +35,9 @@ fn put(process: &Process, write: &Write) -> Put {
     };
     drop(state);
     let outcome = if put == Put::Conflict { "put refused" } else { "put" };
-    world.note(process.name(), outcome, &write.key, || format!("{} B {:?} {:?}", write.bytes.len(), write.condition, write.meta));
+    world.note(process.name(), outcome, &write.key, || {
+        format!("{} B {:?} {:?}", write.bytes.len(), write.condition, write.meta)
+    });
     world.judge(found);
     put
 }
@@ -45,7 +47,9 @@ impl Remote {
         let Self(process) = self;
         let (key, writer) = (write.key.clone(), Arc::clone(&process));
         let effect = move || put(&writer, &write);
-        deliver(process, Service::Bucket, &format!("put {key}"), Twice::Again, effect).await.map_err(|trouble| failed("put", &key, trouble))
+        deliver(process, Service::Bucket, &format!("put {key}"), Twice::Again, effect)
+            .await
+            .map_err(|trouble| failed("put", &key, trouble))
     }
 }
 
@@ -102,7 +106,8 @@ impl Objects for Remote {
                 }
                 world.state().objects.list(&wanted, after.as_deref(), limit)
             };
-            let reply = deliver(process, Service::Bucket, &format!("list {prefix}"), Twice::Known, effect).await;
+            let reply =
+                deliver(process, Service::Bucket, &format!("list {prefix}"), Twice::Known, effect).await;
             reply.map_err(|trouble| failed("list", &prefix, trouble))
         })
     }
@@ -112,7 +117,8 @@ impl Objects for Remote {
         Box::pin(async move {
             let (world, wanted) = (Arc::clone(process.world()), key.clone());
             let effect = move || drop(world.state().objects.delete(&wanted));
-            let reply = deliver(process, Service::Bucket, &format!("delete {key}"), Twice::Again, effect).await;
+            let reply =
+                deliver(process, Service::Bucket, &format!("delete {key}"), Twice::Again, effect).await;
             reply.map_err(|trouble| failed("delete", &key, trouble))
         })
     }

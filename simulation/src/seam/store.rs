@@ -11,12 +11,7 @@ use service::{
 };
 
 use super::{Trouble, Twice, deliver};
-use crate::{
-    model::table::Refusal,
-    process::Process,
-    weather::Service,
-    world::World,
-};
+use crate::{model::table::Refusal, process::Process, weather::Service, world::World};
 
 /// The table, as one process reaches it.
 #[derive(Debug, Clone)]
@@ -61,8 +56,10 @@ fn write(process: &Process, operation: &'static str, writes: &[Write]) -> Result
     let done = change(world, process.name(), operation, writes);
     let outcome = if done.is_ok() { operation } else { "refused" };
     world.note(process.name(), outcome, subject, || {
-        let writes: Vec<_> = writes.iter().map(|write| format!("{} {:?}", write.key.sk, write.action)).collect();
-        let why = done.map_or_else(|refusal| format!("{operation}: {refusal:?}: {:?}", ()), |()| String::new());
+        let writes: Vec<_> =
+            writes.iter().map(|write| format!("{} {:?}", write.key.sk, write.action)).collect();
+        let why =
+            done.map_or_else(|refusal| format!("{operation}: {refusal:?}: {:?}", ()), |()| String::new());
         format!("{why}{}", writes.join("; "))
     });
     done
@@ -86,7 +83,9 @@ impl Store for Remote {
             let world = Arc::clone(process.world());
             let subject = subject("get", &key);
             let effect = move || world.state().rows.get(&key).cloned();
-            deliver(process, Service::Table, &subject, Twice::Known, effect).await.map_err(|trouble| failed("get", trouble))
+            deliver(process, Service::Table, &subject, Twice::Known, effect)
+                .await
+                .map_err(|trouble| failed("get", trouble))
         })
     }
 
@@ -96,7 +95,9 @@ impl Store for Remote {
             let world = Arc::clone(process.world());
             let subject = format!("query {} {}", query.pk, query.prefix);
             let effect = move || world.state().rows.query(&query);
-            deliver(process, Service::Table, &subject, Twice::Known, effect).await.map_err(|trouble| failed("query", trouble))
+            deliver(process, Service::Table, &subject, Twice::Known, effect)
+                .await
+                .map_err(|trouble| failed("query", trouble))
         })
     }
 
