@@ -1,11 +1,15 @@
 //! Publishers: the programs that people publish with, sending a kept file at its own speed.
 
 use std::{
+    io::Write,
+    net::TcpListener,
+    path::Path,
     process::{Command, ExitStatus, Stdio},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 
 use crate::{
@@ -17,6 +21,14 @@ use crate::{
 const FFMPEG_VAR: &str = "E2E_PUBLISHER_FFMPEG";
 /// Time that a publisher may need beyond the length of what it sends.
 const GRACE: Duration = Duration::from_secs(30);
+/// The header of an FLV file with sound and pictures, and the size of no tag behind it.
+const FLV_HEADER: [u8; 13] = *b"FLV\x01\x05\0\0\0\x09\0\0\0\0";
+/// The type of a tag of sound.
+const TAG_AUDIO: u8 = 8;
+/// Length of a tag's header.
+const TAG_HEADER: usize = 11;
+/// Length of the tag's size behind it.
+const TAG_TRAILER: usize = 4;
 
 /// A running publisher.
 #[derive(Debug)]
@@ -51,6 +63,34 @@ impl Publisher {
         command.args(["-ss", &seek, "-i"]).arg(source.mp4()?);
         command.args(["-c", "copy", "-f", "flv", url]);
         Self::start("ffmpeg", &mut command, source)
+    }
+
+    /// The `ffmpeg` command, sending the bytes of `source`'s tags as they are, each at its time: what is in them is none of its business,
+    /// so that it carries codings that it can't put into FLV itself.
+    ///
+    /// # Errors
+    /// When it can't be started, or the file is no FLV.
+    pub fn carrying(source: &Source, url: &str) -> Result<Self> {
+        let file = std::fs::read(&source.file).with_context(|| source.file.display().to_string())?;
+        let tags = tags(&file)?;
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let mut command = Command::new(std::env::var(FFMPEG_VAR).as_deref().unwrap_or("ffmpeg"));
+        command.args(["-hide_banner", "-nostdin", "-nostats", "-v", "info", "-f", "data"]);
+        command.args(["-i", &format!("tcp://{}", listener.local_addr()?)]);
+        command.args(["-map", "0", "-c", "copy", "-flush_packets", "1", "-f", "data", url]);
+        let publisher = Self::start("ffmpeg", &mut command, source)?;
+        // Ends with the file, or with the ffmpeg that reads it.
+        thread::spawn(move || -> Result<()> {
+            let (mut to, _) = listener.accept()?;
+            let start = Instant::now();
+            to.write_all(&FLV_HEADER)?;
+            for tag in tags {
+                thread::sleep((start + tag.time).saturating_duration_since(Instant::now()));
+                to.write_all(&tag.bytes)?;
+            }
+            Ok(())
+        });
+        Ok(publisher)
     }
 
     /// GStreamer's `rtmp2sink`, sending `source` to `url` as it is.
@@ -126,6 +166,44 @@ impl Publisher {
         self.process.signal(Signal::SIGKILL)?;
         self.process.wait(GRACE).map(|_| ())
     }
+}
+
+/// A tag of an FLV file.
+struct Tag {
+    time: Duration,
+    audio: bool,
+    /// From its header to its size behind it.
+    bytes: Vec<u8>,
+}
+
+fn tags(file: &[u8]) -> Result<Vec<Tag>> {
+    let mut tags = Vec::new();
+    let mut rest = file.strip_prefix(&FLV_HEADER).context("no FLV with sound and pictures")?;
+    while !rest.is_empty() {
+        let header = rest.first_chunk::<TAG_HEADER>().context("an FLV tag without header")?;
+        let size = u32::from_be_bytes([0, header[1], header[2], header[3]]);
+        let ms = u32::from_be_bytes([header[7], header[4], header[5], header[6]]);
+        let length = TAG_HEADER + usize::try_from(size)? + TAG_TRAILER;
+        let (bytes, behind) = rest.split_at_checked(length).context("an FLV tag that is cut")?;
+        tags.push(Tag {
+            time: Duration::from_millis(ms.into()),
+            audio: header[0] == TAG_AUDIO,
+            bytes: bytes.to_vec(),
+        });
+        rest = behind;
+    }
+    Ok(tags)
+}
+
+/// Writes the sound of `source` alone to `to`: every ffmpeg reads that, whatever the pictures are coded in.
+///
+/// # Errors
+/// When the file is no FLV, or `to` can't be written.
+pub fn sound_of(source: &Source, to: &Path) -> Result<()> {
+    let tags = tags(&std::fs::read(&source.file)?)?;
+    let sound = tags.into_iter().filter(|tag| tag.audio).flat_map(|tag| tag.bytes);
+    std::fs::write(to, FLV_HEADER.into_iter().chain(sound).collect::<Vec<_>>())?;
+    Ok(())
 }
 
 /// Whether this machine has GStreamer with what [`Publisher::gstreamer`] needs.
