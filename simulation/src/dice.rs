@@ -12,12 +12,12 @@ impl Dice {
     pub fn new(seed: u64) -> Self {
         // Neighbouring seeds must not give shifted copies of one sequence.
         let mut dice = Self(seed ^ 0x5851_f42d_4c95_7f2d);
-        let start = dice.next();
+        let start = dice.bits();
         Self(start)
     }
 
     /// 64 random bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -27,7 +27,7 @@ impl Dice {
 
     /// One of `0..bound`; 0 for a bound of 0. The bias is below 2⁻³² for the small bounds used here.
     pub fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound.max(1)
+        self.bits() % bound.max(1)
     }
 
     /// One of `from..=to`.
@@ -60,7 +60,7 @@ mod tests {
     fn the_seed_decides() {
         let throws = |seed| -> Vec<u64> {
             let mut dice = Dice::new(seed);
-            (0..8).map(|_| dice.next()).collect()
+            (0..8).map(|_| dice.bits()).collect()
         };
         assert_eq!(throws(1), throws(1));
         assert!(throws(1).iter().all(|throw| !throws(2).contains(throw)));

@@ -176,7 +176,7 @@ impl Source for Local {
     fn fill(&self, bytes: &mut [u8]) {
         let mut dice = self.0.dice();
         for piece in bytes.chunks_mut(8) {
-            let random = dice.next().to_le_bytes();
+            let random = dice.bits().to_le_bytes();
             piece.copy_from_slice(&random[..piece.len()]);
         }
     }
