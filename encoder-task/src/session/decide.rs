@@ -46,7 +46,8 @@ pub fn ownership(
 pub enum Refused {
     /// Somebody else has the broadcast.
     Fenced,
-    /// It took place; only the reply was lost. The binding as it is now.
+    /// It took place; only the reply was lost. The binding as it was made then: a floor that has come since is met, and taken into
+    /// account, by the next write.
     Done(Binding),
     /// The timeline has changed: decide anew. The binding as it is now.
     Again(Binding),
@@ -64,10 +65,11 @@ fn still_mine(mine: &Binding, found: Option<Binding>) -> Option<Binding> {
 pub fn commit_refused(mine: &Binding, found: Option<Binding>, row: &Row, there: bool) -> Refused {
     let Some(found) = still_mine(mine, found) else { return Refused::Fenced };
     if there {
-        return Refused::Done(found);
+        return Refused::Done(Binding { floor: mine.floor, ..found });
     }
-    let moved = bounds(&found) != bounds(mine);
-    if moved && !row.late { Refused::Again(found) } else { Refused::Taken(found) }
+    // A binding that was read before the last commit was acknowledged has an old cursor.
+    let moved = found.cursor != mine.cursor || (!row.late && bounds(&found) != bounds(mine));
+    if moved { Refused::Again(found) } else { Refused::Taken(found) }
 }
 
 /// Decides about a fill's commit. `found` was read after the refusal.
@@ -76,7 +78,7 @@ pub fn fill_refused(mine: &Binding, found: Option<Binding>, fill: &Fill) -> Refu
     let Some(found) = still_mine(mine, found) else { return Refused::Fenced };
     // Nobody else moves the end of the live timeline under this epoch.
     if found.live_end == Some(fill.end) && mine.live_end != found.live_end {
-        return Refused::Done(found);
+        return Refused::Done(Binding { floor: mine.floor, ..found });
     }
     if bounds(&found) == bounds(mine) { Refused::Taken(found) } else { Refused::Again(found) }
 }

@@ -151,7 +151,11 @@ impl Publisher {
     /// Makes both manifests final. True when the stable one still shows the live timeline, because it is not the replay's and viewers at
     /// its end have some of it before them: [`Publisher::settle`] is to be called when they have seen it.
     pub(super) async fn finish(&mut self) -> Result<bool, PublishError> {
-        let differs = manifest::differs(&self.view.lock());
+        let differs = {
+            let ledger = self.view.lock();
+            // Where nothing was ever shown live, there is no live timeline to see to its end.
+            manifest::differs(&ledger) && ledger.rows.iter().any(|row| !row.segments.is_empty())
+        };
         let live = if differs { State::Closing } else { State::Over };
         self.write(State::Over, live, Scope::Full).await?;
         Ok(differs)

@@ -163,7 +163,8 @@ pub struct Core {
     filling: bool,
     /// A hole that begins there can't be filled.
     unfillable: Option<Ticks>,
-    looking: bool,
+    /// Since when a look is under way.
+    looking: Option<WallTime>,
     looked: Option<WallTime>,
     /// Stored, not started.
     pending: BTreeSet<ChunkPos>,
@@ -195,7 +196,7 @@ impl Core {
             line,
             filling: false,
             unfillable: None,
-            looking: false,
+            looking: None,
             looked: None,
             pending: BTreeSet::new(),
             running: VecDeque::new(),
@@ -286,8 +287,8 @@ impl Core {
     }
 
     fn seen(&mut self, now: WallTime, seen: Seen) {
-        self.looking = false;
-        self.looked = Some(now);
+        // What it found is no newer than that.
+        self.looked = self.looking.take().or(Some(now));
         self.line.origin = self.line.origin.or(seen.origin);
         self.bound(seen.bounds);
         if seen.publish > self.highest {
@@ -343,7 +344,7 @@ impl Core {
                     return Some(Effect::Fill(piece));
                 }
                 _ => {
-                    self.looking = true;
+                    self.looking = Some(now);
                     return Some(Effect::Look);
                 }
             }
@@ -419,7 +420,7 @@ impl Core {
         let busy = !self.pending.is_empty()
             || !self.running.is_empty()
             || self.filling
-            || self.looking
+            || self.looking.is_some()
             || self.listing.is_some();
         if busy || self.draining || self.phase != Phase::OnAir || self.expire_now {
             return None;
@@ -440,6 +441,10 @@ impl Core {
     }
 
     fn chunk(&mut self, now: WallTime, pos: ChunkPos) {
+        if self.phase == Phase::Finished {
+            // The manifests are being made final: too late for it.
+            return;
+        }
         if pos.publish < self.highest {
             // A ghost's. What it stored before it was superseded has been, or will be, listed.
             return;

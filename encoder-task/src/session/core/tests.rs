@@ -426,3 +426,29 @@ fn a_return_that_a_look_finds_has_its_window() {
     core.handle(at(70), Input::Looked(Box::new(back)));
     assert_eq!(core.deadline(), Some(at(70 + 15 + 60)));
 }
+
+#[test]
+fn what_comes_while_the_end_is_made_is_too_late() {
+    let mut core = on_air();
+    core.handle(at(5), Input::End);
+    assert_eq!(drain(&mut core, at(5)), [Effect::List(Some(pos(1, 1)))]);
+    core.handle(at(5), Input::Listed(vec![]));
+    assert_eq!(drain(&mut core, at(5)), [Effect::Finish]);
+    core.handle(at(6), Input::Chunk(pos(1, 2)));
+    assert_eq!(drain(&mut core, at(6)), []);
+}
+
+#[test]
+fn a_look_is_as_fresh_as_its_beginning() {
+    let mut core = on_air();
+    core.handle(at(4), lost());
+    let due = core.wake(at(4)).unwrap();
+    assert_eq!(drain(&mut core, due), [Effect::Look]);
+    let nothing = seen(&core);
+    // It took so long that the piece after is due as well: that needs a look of its own.
+    let answered = due.plus_micros(3_000_000);
+    core.handle(answered, Input::Looked(Box::new(nothing)));
+    assert_eq!(drain(&mut core, answered), [Effect::Fill(piece(4, 6))]);
+    core.handle(answered, Input::Filled(piece(4, 6)));
+    assert_eq!(drain(&mut core, answered), [Effect::Look]);
+}
