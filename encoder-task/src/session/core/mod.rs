@@ -250,7 +250,7 @@ impl Core {
             }
             Input::Refused(bounds) => {
                 self.committing = false;
-                self.bound(bounds);
+                self.bound(now, bounds);
             }
             Input::Filled(piece) => {
                 self.filling = false;
@@ -260,7 +260,7 @@ impl Core {
                 self.filling = false;
                 // Something has come: see what.
                 self.looked = None;
-                self.bound(bounds);
+                self.bound(now, bounds);
             }
             Input::Unfillable => {
                 self.filling = false;
@@ -270,9 +270,20 @@ impl Core {
         }
     }
 
-    fn bound(&mut self, bounds: Bounds) {
+    fn bound(&mut self, now: WallTime, bounds: Bounds) {
         self.line.end = self.line.end.max(bounds.end);
         self.line.floor = bounds.floor.or(self.line.floor);
+        if let Some(floor) = bounds.floor {
+            self.heard_of(now, floor.publish);
+        }
+    }
+
+    /// A later publish is known of: its publisher is back, though nothing of it may be stored yet.
+    fn heard_of(&mut self, now: WallTime, publish: PublishNo) {
+        if publish > self.highest {
+            self.heard = now;
+        }
+        self.later_publish(publish);
     }
 
     /// Takes in what the bucket holds. What is before `last` and not committed was stored out of turn: it comes into the replay at the end.
@@ -290,12 +301,8 @@ impl Core {
         // What it found is no newer than that.
         self.looked = self.looking.take().or(Some(now));
         self.line.origin = self.line.origin.or(seen.origin);
-        self.bound(seen.bounds);
-        if seen.publish > self.highest {
-            // Its publisher is back, though nothing of it is stored yet.
-            self.heard = now;
-        }
-        self.later_publish(seen.publish);
+        self.bound(now, seen.bounds);
+        self.heard_of(now, seen.publish);
         self.pending.extend(seen.found.into_iter().filter(|pos| Some(*pos) > self.last));
         if seen.ending {
             self.end();

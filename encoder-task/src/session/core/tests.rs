@@ -311,7 +311,10 @@ fn a_commit_refused_by_a_new_floor_is_decided_anew() {
     assert_eq!(drain(&mut core, at(6)), [shown(pos(1, 2))]);
     let floor = Floor { publish: PublishNo::new(2).unwrap(), at: 5 * 90_000 };
     core.handle(at(6), Input::Refused(Bounds { end: Some(4 * 90_000), floor: Some(floor) }));
-    assert_eq!(drain(&mut core, at(6)), [Effect::Commit { pos: pos(1, 2), late: true }]);
+    let late = Effect::Commit { pos: pos(1, 2), late: true };
+    // The floor is how it hears of the later publish.
+    assert_eq!(drain(&mut core, at(6)), [Effect::List(Some(pos(1, 2))), late]);
+    assert_eq!(core.publish(), floor.publish);
 }
 
 #[test]
