@@ -1,6 +1,9 @@
 //! What there is to know of coded pictures, whatever their coding: what a sample is good for, and what the sequence looks like.
 
-use crate::time::FrameRate;
+use crate::{
+    bits::{BitError, Bits},
+    time::FrameRate,
+};
 
 /// What a sample holds. The marks that a container or FLV puts on it are not asked: encoders set them on recovery points too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,4 +81,31 @@ pub(crate) fn frame_rate(ticks: u32, scale: u32) -> Option<FrameRate> {
 
 fn gcd(a: u32, b: u32) -> u32 {
     if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// The part of a VUI that says how pictures are to be shown, from `overscan_info_present_flag` to the chroma's place: the same in
+/// H.264 (E.1.1) and HEVC (E.2.1). What was read before a cut counts.
+///
+/// # Errors
+/// When the bits end.
+pub(crate) fn read_signal(b: &mut Bits<'_>, colour: &mut Option<Colour>) -> Result<(), BitError> {
+    if b.flag("overscan_info_present_flag")? {
+        b.flag("overscan_appropriate_flag")?;
+    }
+    if b.flag("video_signal_type_present_flag")? {
+        b.u(3, "video_format")?;
+        let full_range = b.flag("video_full_range_flag")?;
+        let (mut primaries, mut transfer, mut matrix) = (2, 2, 2);
+        if b.flag("colour_description_present_flag")? {
+            primaries = b.u8(8, "colour_primaries")?;
+            transfer = b.u8(8, "transfer_characteristics")?;
+            matrix = b.u8(8, "matrix_coefficients")?;
+        }
+        *colour = Some(Colour { primaries, transfer, matrix, full_range });
+    }
+    if b.flag("chroma_loc_info_present_flag")? {
+        b.ue("chroma_sample_loc_type_top_field")?;
+        b.ue("chroma_sample_loc_type_bottom_field")?;
+    }
+    Ok(())
 }

@@ -226,24 +226,7 @@ fn fill_vui(b: &mut Bits<'_>, vui: &mut Vui) -> Result<(), BitError> {
         };
         vui.sar = (sar.0 > 0 && sar.1 > 0).then_some(sar);
     }
-    if b.flag("overscan_info_present_flag")? {
-        b.flag("overscan_appropriate_flag")?;
-    }
-    if b.flag("video_signal_type_present_flag")? {
-        b.u(3, "video_format")?;
-        let full_range = b.flag("video_full_range_flag")?;
-        let (mut primaries, mut transfer, mut matrix) = (2, 2, 2);
-        if b.flag("colour_description_present_flag")? {
-            primaries = b.u8(8, "colour_primaries")?;
-            transfer = b.u8(8, "transfer_characteristics")?;
-            matrix = b.u8(8, "matrix_coefficients")?;
-        }
-        vui.colour = Some(Colour { primaries, transfer, matrix, full_range });
-    }
-    if b.flag("chroma_loc_info_present_flag")? {
-        b.ue("chroma_sample_loc_type_top_field")?;
-        b.ue("chroma_sample_loc_type_bottom_field")?;
-    }
+    picture::read_signal(b, &mut vui.colour)?;
     if b.flag("timing_info_present_flag")? {
         let ticks = b.u(32, "num_units_in_tick")?;
         let scale = b.u(32, "time_scale")?;

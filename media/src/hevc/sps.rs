@@ -6,7 +6,7 @@
 use crate::{
     bits::{BitError, Bits},
     nal::unescape,
-    picture::{Colour, frame_rate},
+    picture::{Colour, frame_rate, read_signal},
     time::FrameRate,
 };
 
@@ -138,24 +138,7 @@ impl Sps {
         if b.flag("aspect_ratio_info_present_flag")? && b.u(8, "aspect_ratio_idc")? == EXTENDED_SAR {
             b.u(32, "sar_width, sar_height")?;
         }
-        if b.flag("overscan_info_present_flag")? {
-            b.flag("overscan_appropriate_flag")?;
-        }
-        if b.flag("video_signal_type_present_flag")? {
-            b.u(3, "video_format")?;
-            let full_range = b.flag("video_full_range_flag")?;
-            let (mut primaries, mut transfer, mut matrix) = (2, 2, 2);
-            if b.flag("colour_description_present_flag")? {
-                primaries = b.u8(8, "colour_primaries")?;
-                transfer = b.u8(8, "transfer_characteristics")?;
-                matrix = b.u8(8, "matrix_coeffs")?;
-            }
-            self.colour = Some(Colour { primaries, transfer, matrix, full_range });
-        }
-        if b.flag("chroma_loc_info_present_flag")? {
-            b.ue("chroma_sample_loc_type_top_field")?;
-            b.ue("chroma_sample_loc_type_bottom_field")?;
-        }
+        read_signal(b, &mut self.colour)?;
         b.flag("neutral_chroma_indication_flag")?;
         self.interlaced |= b.flag("field_seq_flag")?;
         b.flag("frame_field_info_present_flag")?;
