@@ -79,6 +79,6 @@ pub fn now() -> WallTime {
 #[must_use]
 pub fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    rand::RngCore::fill_bytes(&mut rand::rng(), &mut bytes);
+    System.fill(&mut bytes);
     bytes
 }
