@@ -34,7 +34,7 @@ impl Entry<'_> {
     /// Where its sound starts and ends, in ms of media time; rounded, which is enough to tell a hole.
     fn sound(&self, ledger: &Ledger) -> Option<(i64, i64)> {
         let sound = self.segments.iter().find(|segment| segment.rung == AUDIO_RUNG)?;
-        let init = ledger.inits.iter().find(|init| init.rung == AUDIO_RUNG && init.config == sound.config)?;
+        let init = ledger.init_of(sound)?;
         let ms = |time: u64| {
             let time = i64::try_from(time).unwrap_or(i64::MAX);
             rescale(time, init.timescale, 1000)

@@ -399,11 +399,6 @@ impl Session {
                 if row.late {
                     event!("chunk-late", live = %self.meta.live, broadcast = %self.meta.broadcast, publish = pos.publish.get(), seq = pos.seq.0);
                 }
-                for init in product.inits {
-                    if !self.view.knows(&init) {
-                        self.view.lock().inits.push(init);
-                    }
-                }
                 let shown = (!row.late).then_some(product.place);
                 {
                     let mut ledger = self.view.lock();
@@ -430,14 +425,9 @@ impl Session {
     fn filled(&mut self, piece: Piece, filled: Filled) -> Result<(), End> {
         let now = self.deps.clock.now();
         match filled {
-            Filled::Done(fill, inits, binding) => {
+            Filled::Done(fill, binding) => {
                 self.binding = binding;
                 event!("hole-filled", live = %self.meta.live, broadcast = %self.meta.broadcast, start = fill.start, end = fill.end, shown = ?fill.shown);
-                for init in inits {
-                    if !self.view.knows(&init) {
-                        self.view.lock().inits.push(init);
-                    }
-                }
                 self.view.lock().fills.push(fill);
                 self.dirty = true;
                 self.core.handle(now, Input::Filled(piece));

@@ -2,7 +2,7 @@
 
 use media::{
     id::{BroadcastId, ChunkPos},
-    ledger::Row,
+    ledger::{Init, Row},
 };
 use service::table::{Binding, TableError};
 
@@ -51,12 +51,7 @@ async fn try_commit(
     late: bool,
 ) -> Result<Committed, TableError> {
     let health = &deps.workshop.health;
-    for init in &product.inits {
-        // Once per format, not per chunk.
-        if !view.knows(init) {
-            health.insist("note init", || deps.table.note_init(id, init)).await?;
-        }
-    }
+    note_inits(deps, id, view, &product.inits).await?;
     let row = Row {
         pos: product.pos,
         epoch: binding.epoch,
@@ -86,6 +81,22 @@ async fn try_commit(
             Committed::Skipped(Some(binding))
         }
     })
+}
+
+/// Notes initialization segments in the table and in `view`: once per format, not per chunk.
+pub(super) async fn note_inits(
+    deps: &Deps,
+    id: &BroadcastId,
+    view: &View,
+    inits: impl IntoIterator<Item = &Init>,
+) -> Result<(), TableError> {
+    for init in inits {
+        if !view.knows(init) {
+            deps.workshop.health.insist("note init", || deps.table.note_init(id, init)).await?;
+            view.lock().inits.push(init.clone());
+        }
+    }
+    Ok(())
 }
 
 /// A chunk that can have no row: the show goes on without it, and `verify` will say so.

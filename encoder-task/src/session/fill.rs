@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use media::{
     id::ChunkPos,
-    ledger::{AUDIO_RUNG, Fill, Init, Naming, Segment, Shown, Track},
+    ledger::{AUDIO_RUNG, Fill, Naming, Segment, Shown, Track},
     names,
     time::{Ticks, VIDEO_TIMESCALE, media_origin, rescale},
 };
@@ -16,6 +16,7 @@ use service::table::{Binding, Broadcast, TableError};
 
 use super::{
     claim::Deps,
+    commit::note_inits,
     core::{Piece, Place},
     decide::{Refused, fill_refused},
     job::{JobError, describe},
@@ -41,7 +42,7 @@ const FRAME_SAMPLES: Ticks = 1024;
 /// What came of a fill.
 pub(super) enum Filled {
     /// It is committed and stored. The binding as it is now.
-    Done(Fill, Vec<Init>, Binding),
+    Done(Fill, Binding),
     /// The timeline has changed: it is to be decided anew.
     Again(Binding),
     /// The hole can't be filled; the log says why.
@@ -107,10 +108,7 @@ impl Filler {
         let naming = free_names(deps, meta, &packaged).await?;
         let segment =
             |one: &Packaged| Segment { object: describe(&one.segment_bytes), ..one.segment.clone() };
-        let inits: Vec<Init> = packaged.iter().map(|one| one.init.clone()).collect();
-        for init in inits.iter().filter(|init| !view.knows(init)) {
-            health.insist("note init", || deps.table.note_init(id, init)).await?;
-        }
+        note_inits(deps, id, view, packaged.iter().map(|one| &one.init)).await?;
         let fill = Fill {
             epoch: binding.epoch,
             start,
@@ -137,7 +135,7 @@ impl Filler {
             Err(error) => return Err(error.into()),
         };
         deps.workshop.store_fill(&meta.live, id, naming, &packaged).await?;
-        Ok(Filled::Done(fill, inits, binding))
+        Ok(Filled::Done(fill, binding))
     }
 
     /// Stores the segments of a fill that somebody committed and may not have stored.
@@ -165,14 +163,7 @@ impl Filler {
         let remade = async {
             // As much silence as its row says, for the row stays as it is.
             let silence = fill.segments.iter().find(|segment| segment.rung == AUDIO_RUNG);
-            let rate = silence.and_then(|silence| {
-                let ledger = view.lock();
-                ledger
-                    .inits
-                    .iter()
-                    .find(|init| init.rung == AUDIO_RUNG && init.config == silence.config)
-                    .map(|init| init.timescale)
-            });
+            let rate = silence.and_then(|silence| view.lock().init_of(silence).map(|init| init.timescale));
             let follows = match (silence, rate) {
                 (Some(silence), Some(rate)) => {
                     let end = silence.time.saturating_add(silence.duration);
@@ -314,8 +305,7 @@ fn sound(ledger: &service::table::Ledger, place: Place) -> Option<(Ticks, Ticks)
     let row = of_row(last_row)?;
     let fill = fills.map(|fill| &fill.segments).find_map(|segments| of_row(segments));
     let last = fill.filter(|fill| fill.time > row.time).unwrap_or(row);
-    let init = ledger.inits.iter().find(|init| init.rung == AUDIO_RUNG && init.config == last.config)?;
-    let Track::Audio { sample_rate, .. } = init.track else { return None };
+    let Track::Audio { sample_rate, .. } = ledger.init_of(&last)?.track else { return None };
     let ended = i64::try_from(last.time.saturating_add(last.duration)).ok()? - media_origin(sample_rate);
     let ticks = |t| rescale(t, VIDEO_TIMESCALE, sample_rate);
     // A jump that was not filled is none for the silence either; less than a frame of sound is.

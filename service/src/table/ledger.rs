@@ -2,7 +2,7 @@
 
 use media::{
     id::BroadcastId,
-    ledger::{Cursor, Fill, Init, Row},
+    ledger::{Cursor, Fill, Init, Row, Segment},
     time::{Ticks, VIDEO_TIMESCALE, WallTime, to_media_time},
 };
 
@@ -29,6 +29,14 @@ pub struct Ledger {
     pub fills: Vec<Fill>,
     /// The initialization segments.
     pub inits: Vec<Init>,
+}
+
+impl Ledger {
+    /// What a media segment is initialized with.
+    #[must_use]
+    pub fn init_of(&self, segment: &Segment) -> Option<&Init> {
+        self.inits.iter().find(|init| init.rung == segment.rung && init.config == segment.config)
+    }
 }
 
 /// A presentation time as media time, spelled so that keys sort by it.

@@ -21,7 +21,7 @@ const LOOK_AFTER_MICROS: i64 = 2_500_000;
 const LOOK_EVERY_MICROS: i64 = 1_000_000;
 /// A publish that nobody has closed is taken to be gone after this long, in µs: the longest GOP that is accepted (10 s), and time to store it.
 const SILENT_MICROS: i64 = 12_000_000;
-/// Holes shorter than this, in ticks, stay open: players step over a quarter of a second, and a segment of a few pictures costs more than it mends.
+/// Holes shorter than this, in ticks (a quarter of a second), stay open and begin a new Period: a segment of a few pictures costs more than it mends.
 pub const FILL_MIN: Ticks = 22_500;
 /// How far back a hole is filled, in ticks: nobody at the live edge is further behind (20 s). What lies before stays a jump.
 const FILL_BACK_MAX: Ticks = 20 * VIDEO_TIMESCALE as Ticks;
