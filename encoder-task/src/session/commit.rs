@@ -51,7 +51,7 @@ async fn try_commit(
     late: bool,
 ) -> Result<Committed, TableError> {
     let health = &deps.workshop.health;
-    note_inits(deps, id, view, &product.inits).await?;
+    note_inits(deps, id, view, product.inits.clone()).await?;
     let row = Row {
         pos: product.pos,
         epoch: binding.epoch,
@@ -88,12 +88,12 @@ pub(super) async fn note_inits(
     deps: &Deps,
     id: &BroadcastId,
     view: &View,
-    inits: impl IntoIterator<Item = &Init>,
+    inits: Vec<Init>,
 ) -> Result<(), TableError> {
     for init in inits {
-        if !view.knows(init) {
-            deps.workshop.health.insist("note init", || deps.table.note_init(id, init)).await?;
-            view.lock().inits.push(init.clone());
+        if !view.knows(&init) {
+            deps.workshop.health.insist("note init", || deps.table.note_init(id, &init)).await?;
+            view.lock().inits.push(init);
         }
     }
     Ok(())

@@ -108,7 +108,7 @@ impl Filler {
         let naming = free_names(deps, meta, &packaged).await?;
         let segment =
             |one: &Packaged| Segment { object: describe(&one.segment_bytes), ..one.segment.clone() };
-        note_inits(deps, id, view, packaged.iter().map(|one| &one.init)).await?;
+        note_inits(deps, id, view, packaged.iter().map(|one| one.init.clone()).collect()).await?;
         let fill = Fill {
             epoch: binding.epoch,
             start,
