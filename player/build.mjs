@@ -1,5 +1,5 @@
 /**
- * Builds the pages into dist/: `index.html` and `watch.html` by name, everything they load under
+ * Builds the pages into dist/: `index.html`, `watch.html` and `embed.html` by name, everything they load under
  * `assets/` with a hash of its content in its name, so that assets may be cached for ever and pages not
  * at all. The same sources always give the same bytes.
  */
@@ -13,7 +13,9 @@ const ROOT = dirname(fileURLToPath(import.meta.url));
 const DIST = join(ROOT, 'dist');
 /** Where the files are served. */
 const BASE = '/player/';
-const PAGES = ['index.html', 'watch.html'];
+const PAGES = ['index.html', 'watch.html', 'embed.html'];
+/** Parts that pages share. */
+const PARTS = ['brand', 'stage', 'help'];
 /** The dash.js build without the parts that are not used here: Smooth Streaming, DRM, metrics reporting. */
 const DASH = join(ROOT, 'node_modules/dashjs/dist/modern/esm/dash.mediaplayer.min.js');
 /** Licences of what is shipped inside the bundles. */
@@ -53,11 +55,12 @@ const served = new Map(
     .map(([path, output]) => [relative('src', output.entryPoint), BASE + relative('dist', path)]),
 );
 
-const brand = (await readFile(join(ROOT, 'src/pages/brand.html'), 'utf8')).trim();
+const parts = new Map();
+for (const name of PARTS) parts.set(name, (await readFile(join(ROOT, `src/pages/${name}.html`), 'utf8')).trim());
 for (const page of PAGES) {
   const source = await readFile(join(ROOT, 'src/pages', page), 'utf8');
   const html = source.replace(/\{\{(.+?)\}\}/g, (_, name) => {
-    const value = name === 'brand' ? brand : served.get(name);
+    const value = parts.get(name) ?? served.get(name);
     if (value === undefined) throw new Error(`${page} asks for ${name}, which is not built`);
     return value;
   });

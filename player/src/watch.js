@@ -1,4 +1,7 @@
-/** The watch page: the state machine's shell. Carries out its effects and renders what `watch-view` says. */
+/**
+ * The watch page, and the bare player that other sites embed: the state machine's shell. Carries out its effects and renders what
+ * `watch-view` says.
+ */
 
 import { retryWait } from './core/backoff.js';
 import { day, elapsed } from './core/format.js';
@@ -6,8 +9,8 @@ import { liveIndex, livePage, watchRoute } from './core/ids.js';
 import { parseLive } from './core/index-data.js';
 import { start, step, stillOnAir } from './core/watch-state.js';
 import * as view from './core/watch-view.js';
-import { Engine, supported } from './io/engine.js';
 import { fetchJson, NotFound } from './io/fetch.js';
+import { pickEngine } from './io/pick-engine.js';
 import { poll } from './io/poll.js';
 import { replayCard } from './ui/cards.js';
 import { Controls } from './ui/controls.js';
@@ -27,16 +30,22 @@ let dispatch = () => undefined;
 let engine = null;
 
 const route = watchRoute(location.pathname);
+/** Nothing but the player: no title, no list of replays. */
+const embedded = document.body.classList.contains('embed');
 const curtain = curtainRenderer(act);
 const notice = noticeRenderer(act);
 
-if (route === null) refuse('There is nothing at this address', 'Look for the show on the front page.');
-else if (!supported()) refuse('This browser can’t play the show', 'It lacks Media Source Extensions. A current Chrome, Edge, Firefox or Safari has them.');
-else watch();
+if (route === null) {
+  refuse('There is nothing at this address', 'Look for the show on the front page.');
+} else {
+  const Engine = await pickEngine();
+  if (Engine === null) refuse('This browser can’t play the show', 'It plays neither Media Source Extensions nor HLS. A current Chrome, Edge, Firefox or Safari does.');
+  else watch(Engine);
+}
 
 function refuse(title, text) {
   setText(byId('title'), title);
-  show(byId('about'), false);
+  if (!embedded) show(byId('about'), false);
   curtain({ busy: false, waits: false, title, text, actions: [{ text: 'All shows', href: '/', primary: true }] });
 }
 
@@ -50,7 +59,7 @@ function again() {
   engine.play();
 }
 
-function watch() {
+function watch(Engine) {
   let { state, effects } = start(route);
   let retryTimer = null;
 
@@ -68,7 +77,7 @@ function watch() {
   const stats = () => ({ ...engine.stats(), state: state.phase });
   const panel = new StatsPanel(stats);
   const controls = new Controls(engine, panel, again);
-  const listReplays = replayList();
+  const listReplays = embedded ? () => undefined : replayList();
   // For diagnostics from the browser's console and for tests.
   window.gopcast = { player: engine.player, stats };
 
@@ -90,7 +99,7 @@ function watch() {
     if (state.phase === 'playing') engine.watchForStall();
     paint();
   }, PAINT_MS);
-  share();
+  if (!embedded) share();
   fitStage();
 
   function carryOut(effect) {
@@ -111,13 +120,8 @@ function watch() {
     const name = state.index?.title ?? state.live;
     setText(byId('title'), name);
     const label = view.badge(state);
+    if (!embedded) renderBadge(label);
     document.title = `${label.kind === 'live' ? '● ' : ''}${name} · ${label.text} · gopcast`;
-    const badge = byId('badge');
-    if (badge.dataset.kind !== label.kind || badge.textContent !== label.text) {
-      badge.dataset.kind = label.kind;
-      badge.className = `badge badge-${label.kind}`;
-      badge.replaceChildren(...(label.kind === 'live' ? [h('span.dot', { 'aria-hidden': 'true' })] : []), label.text);
-    }
     curtain(view.curtain(state));
     notice(view.notice(state));
     setText(byId('announce'), view.announcement(state));
@@ -125,8 +129,16 @@ function watch() {
     paint();
   }
 
+  function renderBadge(label) {
+    const badge = byId('badge');
+    if (badge.dataset.kind === label.kind && badge.textContent === label.text) return;
+    badge.dataset.kind = label.kind;
+    badge.className = `badge badge-${label.kind}`;
+    badge.replaceChildren(...(label.kind === 'live' ? [h('span.dot', { 'aria-hidden': 'true' })] : []), label.text);
+  }
+
   function paint() {
-    setText(byId('since'), since(state));
+    if (!embedded) setText(byId('since'), since(state));
     controls.render(view.curtain(state) === null);
     panel.render();
   }

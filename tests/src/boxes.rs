@@ -126,6 +126,24 @@ fn atoms(bytes: &[u8], within: Range<usize>) -> Result<Vec<Atom>> {
     Ok(found)
 }
 
+/// The brands of an `ftyp` or `styp`: its compatible ones, which hold the major one.
+fn brands(bytes: &[u8], atom: &Atom) -> Result<Vec<[u8; 4]>> {
+    let list = bytes.get(atom.body.start + 8..atom.body.end).context("brands")?;
+    anyhow::ensure!(list.len() % 4 == 0, "brands that are cut");
+    let brands: Vec<[u8; 4]> = list.chunks_exact(4).map(|b| [b[0], b[1], b[2], b[3]]).collect();
+    let major = bytes.get(atom.body.start..atom.body.start + 4).context("a major brand")?;
+    anyhow::ensure!(brands.iter().any(|b| b == major), "the major brand is not among the compatible ones");
+    Ok(brands)
+}
+
+fn text(brands: &[[u8; 4]]) -> String {
+    brands.iter().map(|b| String::from_utf8_lossy(b).into_owned()).collect::<Vec<_>>().join(" ")
+}
+
+fn names(atoms: &[Atom]) -> String {
+    text(&atoms.iter().map(|a| a.kind).collect::<Vec<_>>())
+}
+
 fn find(bytes: &[u8], within: Range<usize>, path: &[&[u8; 4]]) -> Result<Option<Range<usize>>> {
     let mut range = within;
     for kind in path {
@@ -350,4 +368,46 @@ pub fn nal_types(sample: &[u8], nal_length: usize) -> Result<Vec<u8>> {
         at += nal_length + size;
     }
     Ok(types)
+}
+
+/// Checks that `bytes` are a CMAF header and nothing else (ISO/IEC 23000-19, 7.3.1).
+///
+/// # Errors
+/// When they are not.
+pub fn header_layout(bytes: &[u8]) -> Result<()> {
+    let top = atoms(bytes, 0..bytes.len())?;
+    let [ftyp, moov] = top.as_slice() else { bail!("boxes {}", names(&top)) };
+    anyhow::ensure!(&ftyp.kind == b"ftyp" && &moov.kind == b"moov", "boxes {}", names(&top));
+    let brands = brands(bytes, ftyp)?;
+    for wanted in [b"cmfc", b"iso6", b"dash"] {
+        anyhow::ensure!(brands.contains(wanted), "its brands are {}", text(&brands));
+    }
+    let mvhd = need(bytes, moov.body.clone(), &[b"mvhd"])?;
+    let long = be(bytes, mvhd.start, 1)? == 1;
+    let duration = if long { be(bytes, mvhd.start + 24, 8)? } else { be(bytes, mvhd.start + 16, 4)? };
+    anyhow::ensure!(duration == 0, "the header of a fragmented file lasts {duration}");
+    Ok(())
+}
+
+/// Checks that `bytes` are one CMAF fragment as a DASH segment (ISO/IEC 23000-19, 7.3.2; 23009-1, 6.3.4): `styp`, what is told beside
+/// the media (`prft`, `emsg`), `moof` with one track, `mdat`; no index, nothing behind it.
+///
+/// # Errors
+/// When they are not.
+pub fn segment_layout(bytes: &[u8]) -> Result<()> {
+    let top = atoms(bytes, 0..bytes.len())?;
+    let [styp, beside @ .., moof, mdat] = top.as_slice() else { bail!("boxes {}", names(&top)) };
+    let kinds = [&styp.kind, &moof.kind, &mdat.kind];
+    anyhow::ensure!(kinds == [b"styp", b"moof", b"mdat"], "boxes {}", names(&top));
+    let told = beside.iter().all(|a| matches!(&a.kind, b"prft" | b"emsg"));
+    anyhow::ensure!(told, "boxes {} before the fragment", names(beside));
+    let brands = brands(bytes, styp)?;
+    for wanted in [b"msdh", b"cmfs"] {
+        anyhow::ensure!(brands.contains(wanted), "its brands are {}", text(&brands));
+    }
+    let tracks = atoms(bytes, moof.body.clone())?.iter().filter(|a| &a.kind == b"traf").count();
+    anyhow::ensure!(tracks == 1, "{tracks} track fragments in one fragment");
+    let tfdt = need(bytes, moof.body.clone(), &[b"traf", b"tfdt"])?;
+    anyhow::ensure!(be(bytes, tfdt.start, 1)? == 1, "tfdt of 32 bits: it wraps after half a day");
+    Ok(())
 }

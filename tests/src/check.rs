@@ -11,7 +11,8 @@ use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 use crate::{
-    boxes::{Init, Media, Segment, nal_types},
+    boxes::{self, Init, Media, Segment, nal_types},
+    dash,
     mpd::{Period, Track, ticks_to_seconds},
     presentation::Presentation,
     process::run,
@@ -35,10 +36,10 @@ const FAULTS_SHOWN: usize = 40;
 
 /// What a check has found wrong.
 #[derive(Debug, Default)]
-struct Faults(Vec<String>);
+pub(crate) struct Faults(Vec<String>);
 
 impl Faults {
-    fn check(&mut self, holds: bool, what: impl FnOnce() -> String) {
+    pub(crate) fn check(&mut self, holds: bool, what: impl FnOnce() -> String) {
         if !holds {
             self.0.push(what());
         }
@@ -48,7 +49,7 @@ impl Faults {
         result.map_err(|error| self.0.push(format!("{place}: {error:#}"))).ok()
     }
 
-    fn into_result(self, of: &str) -> Result<()> {
+    pub(crate) fn into_result(self, of: &str) -> Result<()> {
         let shown = self.0.iter().take(FAULTS_SHOWN).cloned().collect::<Vec<_>>().join("\n  ");
         anyhow::ensure!(self.0.is_empty(), "{of}: {} faults:\n  {shown}", self.0.len());
         Ok(())
@@ -68,6 +69,27 @@ pub fn schema(presentation: &Presentation) -> Result<()> {
     command.env("XML_CATALOG_FILES", schema.join("catalog.xml")).args(["--nonet", "--noout", "--schema"]);
     command.arg(schema.join("DASH-MPD.xsd")).arg(&file);
     run("xmllint", &mut command).map(|_| ()).with_context(|| presentation.text.clone())
+}
+
+/// Checks what DASH-IF and CMAF demand beyond what makes a stream playable: the manifest's attributes and what they say of each other, the
+/// boxes of every object, the bit rates that are promised.
+///
+/// # Errors
+/// Every fault found.
+pub fn rules(presentation: &Presentation) -> Result<()> {
+    let mut faults = Faults::default();
+    let judged = dash::rules(&mut faults, &presentation.text, &presentation.mpd);
+    faults.note("the manifest", judged);
+    for track in presentation.mpd.periods.iter().flat_map(|p| &p.tracks) {
+        let header = presentation.object(&track.init).and_then(boxes::header_layout);
+        faults.note(&track.init, header);
+        for named in &track.segments {
+            let layout = presentation.object(&named.url).and_then(boxes::segment_layout);
+            faults.note(&named.url, layout);
+        }
+        rate(&mut faults, presentation, track);
+    }
+    faults.into_result(&presentation.url)
 }
 
 /// Checks everything that can be told from the bytes alone: the schema; that headers agree with the manifest; that each segment
@@ -147,6 +169,25 @@ fn chain(faults: &mut Faults, place: &str, presentation: &Presentation, track: &
             faults
                 .check(segment.samples.iter().all(|s| s.sync), || format!("{place}: sound that is not sync"));
         }
+    }
+}
+
+/// `@bandwidth` is what a connection needs: a buffer filled at that rate, with `minBufferTime` in it at the start, never runs empty
+/// (ISO/IEC 23009-1, 5.3.5.4), whichever segment it starts with. Held to a segment's own length instead, which is what HLS's `BANDWIDTH` and
+/// players' estimates mean.
+fn rate(faults: &mut Faults, presentation: &Presentation, track: &Track) {
+    for named in &track.segments {
+        let Ok(bytes) = presentation.object(&named.url) else { continue };
+        let bits = u64::try_from(bytes.len()).unwrap_or(u64::MAX).saturating_mul(8);
+        // A last segment may be shorter than the rate control's buffer.
+        let ticks = named.duration.max(track.timescale);
+        faults.check(bits.saturating_mul(track.timescale) <= track.bandwidth.saturating_mul(ticks), || {
+            let seconds = ticks_to_seconds(named.duration, track.timescale);
+            format!(
+                "{} t={}: {bits} bits in {seconds:.2} s, bandwidth={}",
+                track.id, named.time, track.bandwidth
+            )
+        });
     }
 }
 
@@ -266,6 +307,31 @@ pub fn shown(presentation: &Presentation, rung: &str) -> Result<Vec<Shown>> {
 fn signed_seconds(ticks: i64, timescale: u64) -> f64 {
     let magnitude = ticks_to_seconds(ticks.unsigned_abs(), timescale);
     if ticks < 0 { -magnitude } else { magnitude }
+}
+
+/// Decodes each segment of pictures of every rung by itself, with nothing but its header before it, strictly: a player may start anywhere.
+///
+/// # Errors
+/// Every segment that a decoder had anything to say about, or that gave another count of pictures than it has samples.
+pub fn alone(presentation: &Presentation) -> Result<()> {
+    let folder = TempDir::new()?;
+    let file = folder.path().join("alone.mp4");
+    let mut faults = Faults::default();
+    for track in presentation.mpd.periods.iter().flat_map(|p| &p.tracks).filter(|t| t.is_video()) {
+        let header = presentation.object(&track.init)?;
+        let init = Init::parse(header)?;
+        for named in &track.segments {
+            let place = format!("{} t={}", track.id, named.time);
+            let bytes = presentation.object(&named.url)?;
+            std::fs::write(&file, [header, bytes].concat())?;
+            let Some(pictures) = faults.note(&place, stamp::read_file(&file)) else { continue };
+            let samples = init.segment(bytes)?.samples.len();
+            faults.check(pictures.len() == samples, || {
+                format!("{place}: {} pictures of {samples} samples", pictures.len())
+            });
+        }
+    }
+    faults.into_result(&presentation.url)
 }
 
 /// Checks that the pictures of `rung` are those of `source`: each once, in order, none missing, and each exactly one frame after the
@@ -426,6 +492,7 @@ pub fn in_sync(presentation: &Presentation, rung: &str, source: &Source) -> Resu
 pub fn replay(presentation: &Presentation, source: &Source) -> Result<()> {
     anyhow::ensure!(!presentation.mpd.dynamic, "{} is not static", presentation.url);
     structure(presentation)?;
+    rules(presentation)?;
     let rungs = presentation.mpd.rungs();
     anyhow::ensure!(!rungs.is_empty(), "no rung of pictures");
     for rung in &rungs {

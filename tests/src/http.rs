@@ -53,8 +53,20 @@ impl Client {
     /// # Errors
     /// When there is no answer.
     pub fn get(&self, url: &str) -> Result<Reply> {
+        self.get_with(url, &[])
+    }
+
+    /// Asks for `url` with these headers.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn get_with(&self, url: &str, headers: &[(&str, &str)]) -> Result<Reply> {
         let started = Instant::now();
-        let reply = self.agent.get(url).call().with_context(|| format!("GET {url}"))?;
+        let mut request = self.agent.get(url);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let reply = request.call().with_context(|| format!("GET {url}"))?;
         Self::read(reply, started)
     }
 

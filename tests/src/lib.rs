@@ -9,6 +9,8 @@ pub mod boxes;
 pub mod browser;
 pub mod chaos;
 pub mod check;
+mod dash;
+pub mod delivery;
 pub mod http;
 pub mod mpd;
 pub mod poll;

@@ -18,6 +18,8 @@ pub struct Mpd {
     pub availability_start_ms: Option<i64>,
     /// `mediaPresentationDuration` in seconds.
     pub duration: Option<f64>,
+    /// `publishTime`, in microseconds since the Unix epoch.
+    pub publish_time_us: Option<i64>,
     /// `suggestedPresentationDelay` in seconds.
     pub suggested_delay: Option<f64>,
     /// Its periods, in order.
@@ -119,6 +121,7 @@ impl Mpd {
             },
             availability_start_ms: root.attribute("availabilityStartTime").map(instant_ms).transpose()?,
             duration: root.attribute("mediaPresentationDuration").map(duration).transpose()?,
+            publish_time_us: root.attribute("publishTime").map(instant_us).transpose()?,
             suggested_delay: root.attribute("suggestedPresentationDelay").map(duration).transpose()?,
             periods,
         })
@@ -276,8 +279,16 @@ pub fn duration(text: &str) -> Result<f64> {
 }
 
 fn instant_ms(text: &str) -> Result<i64> {
+    Ok(instant_us(text)?.div_euclid(1000))
+}
+
+/// An `xs:dateTime` with its zone, in microseconds since the Unix epoch.
+///
+/// # Errors
+/// When it is not one.
+pub fn instant_us(text: &str) -> Result<i64> {
     let instant: jiff::Timestamp = text.parse().with_context(|| format!("{text} is not an instant"))?;
-    Ok(instant.as_millisecond())
+    Ok(instant.as_microsecond())
 }
 
 #[cfg(test)]

@@ -121,7 +121,12 @@ fn on_air() {
         r#"presentationTimeOffset="48000""#,
         r#"<S t="90000" d="180000" r="2"/>"#,
         r#"<S t="48000" d="96000" r="2"/>"#,
-        r#"<Latency target="5500"/>"#,
+        r#"<Latency target="5500" referenceId="0"/>"#,
+        r#"<PlaybackRate min="1" max="1.04"/>"#,
+        r#"maxWidth="852""#,
+        r#"maxHeight="480""#,
+        r#"presentationTime="90000" type="encoder" wallClockTime="2023-11-14T22:13:20.250Z""#,
+        r#"presentationTime="48000" type="encoder" wallClockTime="2023-11-14T22:13:20.250Z""#,
         r#"<UTCTiming schemeIdUri="urn:mpeg:dash:utc:http-iso:2014" value="/time"/>"#,
     ] {
         assert!(text.contains(wanted), "{wanted} is not in\n{text}");

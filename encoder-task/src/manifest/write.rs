@@ -8,8 +8,8 @@ use std::{
 
 use dash_mpd_core::{
     AdaptationSet, AudioChannelConfiguration, BaseURL, Latency, MPD, Period, PlaybackRate,
-    ProgramInformation, Representation, Role, S, SegmentTemplate, SegmentTimeline, ServiceDescription, Title,
-    UTCTiming,
+    ProducerReferenceTime, ProgramInformation, Representation, Role, S, SegmentTemplate, SegmentTimeline,
+    ServiceDescription, Title, UTCTiming,
 };
 use media::{
     ledger::{Init, Segment, Track},
@@ -38,8 +38,11 @@ const PROCESSING_ALLOWANCE_MS: u64 = 1500;
 const DELAY_SEGMENTS: u64 = 2;
 /// The delay is rounded up to this, so that it does not wander with each GOP's exact length.
 const DELAY_STEP_MS: u64 = 500;
-/// How far playback may be slowed or sped up to come back to the target latency: not noticed by ear.
-const CATCH_UP: (f64, f64) = (0.96, 1.04);
+/// How far playback may be sped up to come back to the target latency: not noticed by ear. Never slowed: shaka-player counts the target
+/// from where the delay has put it already, takes itself to be too near, and would slow down until it is twice as far away.
+const CATCH_UP: (f64, f64) = (1.0, 1.04);
+/// The producer reference times that the target latency is counted from.
+const REFERENCE: &str = "0";
 const NANOS: u32 = 1_000_000_000;
 
 /// Writes the manifest.
@@ -78,7 +81,10 @@ pub(super) fn mpd(input: &Input<'_>, periods: &[Plan<'_>]) -> Result<String, Man
             .iter()
             .map(|base| BaseURL { base: base.clone(), ..BaseURL::default() })
             .collect(),
-        periods: periods.iter().map(|plan| period(plan, &inits, on_air)).collect::<Result<_, _>>()?,
+        periods: periods
+            .iter()
+            .map(|plan| period(plan, &inits, on_air.then_some(input.availability_start)))
+            .collect::<Result<_, _>>()?,
         ..MPD::default()
     };
     if on_air {
@@ -89,11 +95,7 @@ pub(super) fn mpd(input: &Input<'_>, periods: &[Plan<'_>]) -> Result<String, Man
             Scope::Full => None,
         };
         mpd.ServiceDescription = vec![service_description(delay_ms)];
-        mpd.UTCTiming = vec![UTCTiming {
-            schemeIdUri: TIME_SCHEME.to_owned(),
-            value: Some(TIME_URL.to_owned()),
-            ..UTCTiming::default()
-        }];
+        mpd.UTCTiming = vec![clock()];
     } else {
         mpd.mediaPresentationDuration = Some(seconds(total));
     }
@@ -109,6 +111,7 @@ fn service_description(delay_ms: u64) -> ServiceDescription {
         // Milliseconds in a double; a delay is far below 2⁵³.
         Latency: vec![Latency {
             target: Some(f64::from(u32::try_from(delay_ms).unwrap_or(u32::MAX))),
+            referenceId: Some(REFERENCE.to_owned()),
             ..Latency::default()
         }],
         PlaybackRate: vec![PlaybackRate { min: Some(CATCH_UP.0), max: Some(CATCH_UP.1) }],
@@ -126,7 +129,8 @@ fn known<'a>(inits: &HashMap<(&str, &str), &'a Init>, segment: &Segment) -> Resu
 fn period(
     plan: &Plan<'_>,
     inits: &HashMap<(&str, &str), &Init>,
-    on_air: bool,
+    // While it is on air.
+    availability_start: Option<WallTime>,
 ) -> Result<Period, ManifestError> {
     let mut tracks: Vec<(&Init, Vec<&Segment>)> = Vec::new();
     for segment in plan.entries.iter().flat_map(|entry| entry.segments) {
@@ -146,23 +150,32 @@ fn period(
             Track::Audio { .. } => audio.push(representation),
         }
     }
+    let reference = |timescale: u32| -> Result<Vec<ProducerReferenceTime>, ManifestError> {
+        availability_start.map(|start| reference(plan, start, timescale)).into_iter().collect()
+    };
     // Largest last, as players list them.
     video.sort_by(|a, b| (a.0, &a.2.id).cmp(&(b.0, &b.2.id)));
     let mut adaptations = Vec::with_capacity(2);
     if let Some((_, par, _)) = video.last() {
+        let most = |of: fn(&Representation) -> Option<u64>| video.iter().filter_map(|(_, _, r)| of(r)).max();
         adaptations.push(AdaptationSet {
             id: Some("0".to_owned()),
             contentType: Some("video".to_owned()),
             par: Some(par.clone()),
+            maxWidth: most(|r| r.width),
+            maxHeight: most(|r| r.height),
+            ProducerReferenceTime: reference(VIDEO_TIMESCALE)?,
             representations: video.into_iter().map(|(_, _, representation)| representation).collect(),
             ..adaptation("video/mp4")
         });
     }
-    if !audio.is_empty() {
+    let sound = tracks.iter().find(|(init, _)| matches!(init.track, Track::Audio { .. }));
+    if let Some(timescale) = sound.map(|(init, _)| init.timescale) {
         adaptations.push(AdaptationSet {
             id: Some("1".to_owned()),
             contentType: Some("audio".to_owned()),
             lang: Some("und".to_owned()),
+            ProducerReferenceTime: reference(timescale)?,
             representations: audio,
             ..adaptation("audio/mp4")
         });
@@ -170,10 +183,37 @@ fn period(
     Ok(Period {
         id: Some(plan.id.clone()),
         start: Some(seconds(plan.start)),
-        duration: (!on_air).then(|| seconds(plan.length)),
+        duration: availability_start.is_none().then(|| seconds(plan.length)),
         adaptations,
         ..Period::default()
     })
+}
+
+/// When the picture (or sound) of a Period's time 0 reached the edge: what a player's latency is counted from. It says with words what
+/// `availabilityStartTime` says already, for those who compute by it.
+fn reference(
+    plan: &Plan<'_>,
+    availability_start: WallTime,
+    timescale: u32,
+) -> Result<ProducerReferenceTime, ManifestError> {
+    let origin = rescale(plan.origin, VIDEO_TIMESCALE, timescale);
+    Ok(ProducerReferenceTime {
+        id: Some(REFERENCE.to_owned()),
+        inband: Some(false),
+        prtType: Some("encoder".to_owned()),
+        wallClockTime: Some((instant(availability_start) + seconds(plan.origin)).into()),
+        presentationTime: Some(to_media_time(origin, timescale).ok_or(ManifestError::BeforeOrigin)?),
+        UTCTiming: Some(clock()),
+    })
+}
+
+/// The clock that players set theirs by.
+fn clock() -> UTCTiming {
+    UTCTiming {
+        schemeIdUri: TIME_SCHEME.to_owned(),
+        value: Some(TIME_URL.to_owned()),
+        ..UTCTiming::default()
+    }
 }
 
 fn adaptation(mime_type: &str) -> AdaptationSet {

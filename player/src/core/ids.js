@@ -11,6 +11,9 @@ const BROADCAST = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a
 /** A path on this host, of plain characters only: what an index may name as a manifest. */
 const LOCAL_PATH = /^\/(?!\/)[A-Za-z0-9._~\/-]{1,255}$/;
 
+/** First part of the path of the pages that play: gopcast's own, and the one that other sites put into theirs. */
+const PLAYER_PAGES = ['watch', 'embed'];
+
 /** The text if it names a live, else null. */
 export function liveId(value) {
   return typeof value === 'string' && LIVE.test(value) ? value : null;
@@ -27,12 +30,12 @@ export function localPath(value) {
 }
 
 /**
- * What `/watch/{live}` or `/watch/{live}/{broadcast}` asks for:
+ * What `/watch/{live}` or `/watch/{live}/{broadcast}` asks for, or the same under `/embed/`:
  * `{mode: 'live', live}`, `{mode: 'replay', live, broadcast}`, or null for any other address.
  */
 export function watchRoute(pathname) {
   const parts = String(pathname).split('/').filter((part) => part !== '');
-  if (parts[0] !== 'watch' || parts.length < 2 || parts.length > 3) return null;
+  if (!PLAYER_PAGES.includes(parts[0]) || parts.length < 2 || parts.length > 3) return null;
   const live = liveId(parts[1]);
   if (live === null) return null;
   if (parts.length === 2) return { mode: 'live', live, broadcast: null };

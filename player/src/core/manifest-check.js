@@ -9,7 +9,6 @@ export const MANIFEST_OK = 'ok';
 export const MANIFEST_STALE = 'stale';
 /** It is no manifest at all. */
 export const MANIFEST_INVALID = 'invalid';
-
 /** It has a track without a segment yet: players trip over that. */
 export const MANIFEST_EMPTY = 'empty';
 
@@ -22,4 +21,16 @@ export function checkManifest(text, broadcast) {
   const named = broadcast === null ? null : text.match(UUID7);
   if (named !== null && !named.includes(broadcast)) return MANIFEST_STALE;
   return EMPTY_TIMELINE.test(text) ? MANIFEST_EMPTY : MANIFEST_OK;
+}
+
+/** Where the HLS multivariant playlist of a manifest is. */
+export function playlistOf(manifest) {
+  return manifest.replace(/[^/]*$/, 'master.m3u8');
+}
+
+/** Whether `text` is a playlist of `broadcast`: one that names broadcasts must name this one. */
+export function checkPlaylist(text, broadcast) {
+  if (!text.startsWith('#EXTM3U')) return MANIFEST_INVALID;
+  const named = broadcast === null ? null : text.match(UUID7);
+  return named !== null && !named.includes(broadcast) ? MANIFEST_STALE : MANIFEST_OK;
 }

@@ -115,7 +115,8 @@ export class Controls {
     full.addEventListener('click', () => this.#toggleFull());
     byId('help-close').append(icon('close'));
     byId('help-close').addEventListener('click', () => byId('help').close());
-    byId('help-button').addEventListener('click', () => byId('help').showModal());
+    // The embedded player has no such button; its key works there too.
+    document.getElementById('help-button')?.addEventListener('click', () => byId('help').showModal());
   }
 
   #sound() {

@@ -5,6 +5,8 @@
  */
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { chromium } from 'playwright-core';
 import { Fixture } from '../fixture/server.mjs';
@@ -25,6 +27,8 @@ beforeEach(async () => {
 });
 afterEach(() => fixture.close());
 
+/** The page of another site that a test makes. */
+const shopping = /^http:\/\/127.0.0.1:\d+\/(favicon\.ico)?$/;
 /** A page whose complaints are kept. `expected` are network messages that the scenario causes itself. */
 async function visit(path, expected = /^$/) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
@@ -36,9 +40,9 @@ async function visit(path, expected = /^$/) {
   });
   page.on('pageerror', (error) => complaints.push(String(error.stack)));
   page.on('request', (request) => {
-    if (!/^(blob|data):/.test(request.url()) && !request.url().startsWith(fixture.url)) complaints.push(`foreign: ${request.url()}`);
+    if (!/^(blob|data|about):/.test(request.url()) && !request.url().startsWith(fixture.url) && !shopping.test(request.url())) complaints.push(`foreign: ${request.url()}`);
   });
-  await page.goto(fixture.url + path);
+  await page.goto(path.startsWith('/') ? fixture.url + path : path);
   const done = async () => {
     await context.close();
     assert.deepEqual(complaints, []);
@@ -168,6 +172,63 @@ test('the front page follows what is on air', async () => {
   await fixture.end('bags');
   await page.goto(`${fixture.url}/`);
   await page.locator('#replays-list').getByText('<b>Bags</b> & more').waitFor();
+  await done();
+});
+
+test('another site holds the bare player in its page', async () => {
+  await fixture.begin('rings', { title: 'Rings' });
+  const shop = createServer((_, response) => {
+    response.writeHead(200, { 'content-type': 'text/html' });
+    response.end(`<!doctype html><title>shop</title><iframe src="${fixture.url}/embed/rings" width="480" height="270" allow="fullscreen"></iframe>`);
+  });
+  shop.listen(0, '127.0.0.1');
+  await once(shop, 'listening');
+  const { page, done } = await visit('/player/favicon.svg');
+  await page.goto(`http://127.0.0.1:${shop.address().port}/`);
+  const frame = page.frames().find((each) => each.url().startsWith(fixture.url));
+  await inPhase(frame, 'playing');
+  await playsPast(frame, 1);
+  const shape = await frame.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.scrollHeight]);
+  assert.deepEqual(shape, [480, 270], 'the stage fills the frame and no more');
+  assert.equal(await frame.locator('#about').count(), 0);
+  await fixture.end('rings');
+  await inPhase(frame, 'ended');
+  const link = frame.getByRole('link', { name: 'Watch the replay' });
+  await link.waitFor();
+  assert.equal(await link.evaluate((each) => each.target || document.querySelector('base').target), '_blank');
+  await page.goto('about:blank');
+  shop.close();
+  await done();
+});
+
+test('a browser without Media Source Extensions plays the HLS twin by itself', async () => {
+  const broadcast = await fixture.begin('scarves', { title: 'Scarves' });
+  const { page, done } = await visit('about:blank');
+  await page.addInitScript(() => {
+    delete window.MediaSource;
+    delete window.ManagedMediaSource;
+  });
+  await page.goto(`${fixture.url}/watch/scarves`);
+  await inPhase(page, 'playing');
+  await playsPast(page, 2);
+  assert.equal(await page.evaluate(() => window.gopcast.player), null);
+  assert.ok((await stats(page)).rung.height > 0);
+  assert.equal(await page.locator('#quality').isHidden(), true, 'the browser chooses the rung');
+  await page.locator('#live').waitFor();
+  await fixture.end('scarves');
+
+  await page.goto(`${fixture.url}/watch/scarves/${broadcast}`);
+  await inPhase(page, 'playing');
+  await playsPast(page, 1);
+  assert.match(await page.evaluate(() => document.querySelector('#video').currentSrc), /master\.m3u8$/);
+  await page.locator('#stage').focus();
+  await page.keyboard.press('k');
+  await page.waitForFunction(() => document.querySelector('#video').paused);
+  await page.keyboard.press('k');
+  await page.locator('#seek-input').focus();
+  await page.keyboard.press('End');
+  await inPhase(page, 'ended');
+  assert.equal((await stats(page)).errors, 0);
   await done();
 });
 

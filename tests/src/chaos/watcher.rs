@@ -103,6 +103,8 @@ struct State {
     /// Manifests that were there once.
     there: HashSet<String>,
     start: Option<i64>,
+    /// Per manifest: its last publish time.
+    published: BTreeMap<String, i64>,
     /// Duration of each segment ever named, by period, track and time.
     named: BTreeMap<(String, String, u64), u64>,
     fetched: HashSet<String>,
@@ -136,6 +138,10 @@ impl State {
         let start = mpd.availability_start_ms.context("no availabilityStartTime")?;
         if *self.start.get_or_insert(start) != start {
             self.fault(format!("availabilityStartTime moved from {:?} to {start}", self.start));
+        }
+        let published = mpd.publish_time_us.context("no publishTime")?;
+        if let Some(before) = self.published.insert(url.to_owned(), published).filter(|b| *b > published) {
+            self.fault(format!("{url}: publishTime went back by {} µs", before - published));
         }
         for period in &mpd.periods {
             for track in &period.tracks {
