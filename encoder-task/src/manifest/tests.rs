@@ -297,3 +297,21 @@ fn chunks_that_overlap_are_both_in_the_replay() {
         mpd.periods.iter().map(|p| (p.id.clone().unwrap(), p.start.unwrap().as_secs())).collect();
     assert_eq!(starts, [("1-0".to_owned(), 0), ("1-2".to_owned(), 4), ("2-0".to_owned(), 6)]);
 }
+
+#[test]
+fn bandwidth_is_what_was_seen() {
+    let mut rows = gops(3);
+    // 2 s of sound at 320 kbit/s among quieter ones: within what it is declared with.
+    rows[1].segments[2].object.bytes = 80_000;
+    let text = write(&rows, State::OnAir, Scope::Window(2));
+    let bandwidth = |id: &str| {
+        let mpd = parsed(&text);
+        let sets = mpd.periods[0].adaptations.clone();
+        sets.iter().flat_map(|s| &s.representations).find(|r| r.id.as_deref() == Some(id)).unwrap().bandwidth
+    };
+    assert_eq!(bandwidth("360p"), Some(850_000));
+    assert_eq!(bandwidth("audio"), Some(850_000));
+    rows[1].segments[2].object.bytes = 250_000;
+    let text = write(&rows, State::OnAir, Scope::Window(2));
+    assert!(text.contains(r#"bandwidth="1008000""#), "{text}");
+}

@@ -38,6 +38,8 @@ const PROCESSING_ALLOWANCE_MS: u64 = 1500;
 const DELAY_SEGMENTS: u64 = 2;
 /// The delay is rounded up to this, so that it does not wander with each GOP's exact length.
 const DELAY_STEP_MS: u64 = 500;
+/// A measured bit rate is rounded up to this, in bit/s, so that it does not change with every segment.
+const BIT_RATE_STEP: u64 = 16_000;
 /// How far playback may be sped up to come back to the target latency: not noticed by ear. Never slowed: shaka-player counts the target
 /// from where the delay has put it already, takes itself to be too near, and would slow down until it is twice as far away.
 const CATCH_UP: (f64, f64) = (1.0, 1.04);
@@ -50,10 +52,14 @@ pub(super) fn mpd(input: &Input<'_>, periods: &[Plan<'_>]) -> Result<String, Man
     let inits: HashMap<(&str, &str), &Init> =
         input.ledger.inits.iter().map(|init| ((init.rung.as_str(), init.config.as_str()), init)).collect();
     let mut longest_ms = 1;
+    let mut peaks: Peaks<'_> = HashMap::new();
     // Of all there is, not of what is listed: or the delay would wander with the window.
     let shown = entries(input.ledger, input.state);
     for segment in shown.iter().flat_map(|entry| entry.segments) {
-        let timescale = u64::from(known(&inits, segment)?.timescale.max(1));
+        let init = known(&inits, segment)?;
+        let timescale = u64::from(init.timescale.max(1));
+        let peak = peaks.entry((&segment.rung, &segment.config)).or_insert(init.bandwidth.into());
+        *peak = (*peak).max(bit_rate(segment, timescale));
         longest_ms = longest_ms.max(segment.duration.saturating_mul(1000).div_ceil(timescale));
     }
     // The sound's segments are longer by up to a frame now and then; no player waits for that frame.
@@ -83,7 +89,7 @@ pub(super) fn mpd(input: &Input<'_>, periods: &[Plan<'_>]) -> Result<String, Man
             .collect(),
         periods: periods
             .iter()
-            .map(|plan| period(plan, &inits, on_air.then_some(input.availability_start)))
+            .map(|plan| period(plan, &inits, &peaks, on_air.then_some(input.availability_start)))
             .collect::<Result<_, _>>()?,
         ..MPD::default()
     };
@@ -103,6 +109,17 @@ pub(super) fn mpd(input: &Input<'_>, periods: &[Plan<'_>]) -> Result<String, Man
     write!(text, "{mpd}").map_err(|_| ManifestError::Xml)?;
     text.push('\n');
     Ok(text)
+}
+
+/// The highest bit rate that a rung's segments of one configuration have had, in bit/s, and what it is declared with at the least.
+type Peaks<'a> = HashMap<(&'a str, &'a str), u64>;
+
+/// Bit rate of a segment, in bit/s, rounded up. Sound is carried over as the broadcaster sends it, and a rate control has a buffer to
+/// spend at once: what was declared beforehand may be too little. One shorter than a second counts as a second: what matters is what it
+/// takes from a connection.
+fn bit_rate(segment: &Segment, timescale: u64) -> u64 {
+    let bits = segment.object.bytes.saturating_mul(8);
+    bits.saturating_mul(timescale).div_ceil(segment.duration.max(timescale)).next_multiple_of(BIT_RATE_STEP)
 }
 
 fn service_description(delay_ms: u64) -> ServiceDescription {
@@ -129,6 +146,7 @@ fn known<'a>(inits: &HashMap<(&str, &str), &'a Init>, segment: &Segment) -> Resu
 fn period(
     plan: &Plan<'_>,
     inits: &HashMap<(&str, &str), &Init>,
+    peaks: &Peaks<'_>,
     // While it is on air.
     availability_start: Option<WallTime>,
 ) -> Result<Period, ManifestError> {
@@ -141,7 +159,7 @@ fn period(
     }
     let (mut video, mut audio) = (Vec::new(), Vec::new());
     for (init, segments) in &tracks {
-        let representation = representation(plan, init, segments)?;
+        let representation = representation(plan, init, segments, peaks)?;
         match init.track {
             Track::Video { width, height, sar, .. } => {
                 let par = reduced(u64::from(width) * u64::from(sar.0), u64::from(height) * u64::from(sar.1));
@@ -234,13 +252,14 @@ fn representation(
     plan: &Plan<'_>,
     init: &Init,
     segments: &[&Segment],
+    peaks: &Peaks<'_>,
 ) -> Result<Representation, ManifestError> {
     // Where this Period's time 0 is on the track's own time line.
     let origin = rescale(plan.origin, VIDEO_TIMESCALE, init.timescale);
     let offset = to_media_time(origin, init.timescale).ok_or(ManifestError::BeforeOrigin)?;
     let mut out = Representation {
         id: Some(init.rung.clone()),
-        bandwidth: Some(init.bandwidth.into()),
+        bandwidth: peaks.get(&(init.rung.as_str(), init.config.as_str())).copied(),
         codecs: Some(init.codecs.clone()),
         SegmentTemplate: Some(SegmentTemplate {
             timescale: Some(init.timescale.into()),
