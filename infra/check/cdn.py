@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from access import resources
 
 PATHS = [
-    "/", "/watch/demo", "/watch/demo/0190", "/watch/", "/watch/a/b/c", "/favicon.ico", "/time", "/player/index.html", "/player/assets/a.js",
+    "/", "/watch/demo", "/watch/demo/0190", "/embed/demo", "/embed/demo/0190", "/player/embed.html", "/watch/", "/watch/a/b/c", "/favicon.ico", "/time", "/player/index.html", "/player/assets/a.js",
     "/live/index.json", "/live/demo/index.json", "/live/demo/manifest.mpd", "/live/demo/other", "/vod/demo/b/manifest.mpd",
     "/vod/demo/b/720p/0.m4s", "/vod/demo/b/720p/init-1.mp4", "/vod/demo/x.json", "/vod/a%20b/1.m4s", "/ingest/b/000001/00000000.gop",
     "/slate/demo/ab", "/live/../ingest/x", "/live/%2e%2e/ingest/x", "/live/%2E%2E%2Fingest/x", "/live//x", "/live/./x", "/live/..\\ingest",

@@ -26,7 +26,7 @@ locals {
   security_headers = ["Content-Security-Policy", "Referrer-Policy", "X-Content-Type-Options"]
 
   # Only the media are signed: the pages are where a viewer gets the signature.
-  key_groups = { media = aws_cloudfront_key_group.viewers[*].id, pages = [] }
+  key_groups = { media = aws_cloudfront_key_group.viewers[*].id, pages = [], embed = [] }
 }
 
 resource "aws_cloudfront_origin_access_control" "bucket" {
