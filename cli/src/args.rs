@@ -211,8 +211,24 @@ Examples:
         #[command(flatten)]
         stack: StackArgs,
     },
-    /// Replace a live's stream key; the old one is refused from then on
+    /// Replace a live's stream key; a publish with the old one is cut within 2 s
     RotateKey {
+        /// The live
+        name: LiveId,
+        /// The stack
+        #[command(flatten)]
+        stack: StackArgs,
+    },
+    /// Take no publisher for a live any more; a running show is ended within 2 s
+    Disable {
+        /// The live
+        name: LiveId,
+        /// The stack
+        #[command(flatten)]
+        stack: StackArgs,
+    },
+    /// Take publishers again for a live that was disabled
+    Enable {
         /// The live
         name: LiveId,
         /// The stack

@@ -40,6 +40,8 @@ struct Told {
     window_seconds: u32,
     /// Key of the image that is shown while the publisher is away.
     slate: Option<String>,
+    /// It takes no publisher.
+    disabled: bool,
     on_air: bool,
     broadcast: Option<BroadcastId>,
     started: Option<String>,
@@ -65,6 +67,7 @@ impl Told {
             ladder: live.profile,
             window_seconds: live.window_seconds,
             slate: live.slate,
+            disabled: live.disabled,
             on_air: on_air.is_some(),
             broadcast: on_air.map(|broadcast| broadcast.broadcast.clone()),
             started: on_air.map(|b| b.availability_start.unwrap_or(b.opened).rfc3339()),
@@ -93,9 +96,13 @@ impl Told {
     }
 
     fn state(&self) -> String {
-        self.started
-            .as_ref()
-            .map_or_else(|| "off air".to_owned(), |started| format!("on air since {started}"))
+        let on_air = self.started.as_ref().map(|started| format!("on air since {started}"));
+        match (on_air, self.disabled) {
+            (Some(on_air), false) => on_air,
+            (Some(on_air), true) => format!("disabled, {on_air}"),
+            (None, false) => "off air".to_owned(),
+            (None, true) => "disabled".to_owned(),
+        }
     }
 }
 
@@ -188,11 +195,13 @@ pub async fn run(command: LiveCommand) -> anyhow::Result<Exit> {
             let context = Context::find(stack).await?;
             let live = context.live(&name).await?;
             let key = StreamKey::generate(clock::random_bytes());
-            context.clients.table.rotate_key(&live, &key.hash()).await?;
+            context.clients.table.rotate_key(&live, &key.hash(), clock::now()).await?;
             context.dir.set_key(&name, Some(&key))?;
             lives::publish_indexes(&context.clients, &name).await?;
             context.show(&name).await
         }
+        LiveCommand::Disable { name, stack } => set_disabled(&Context::find(stack).await?, &name, true).await,
+        LiveCommand::Enable { name, stack } => set_disabled(&Context::find(stack).await?, &name, false).await,
         LiveCommand::End { name, stack } => end(&Context::find(stack).await?, &name).await,
         LiveCommand::Delete { name, yes, stack } => delete(&Context::find(stack).await?, &name, yes).await,
     }
@@ -215,6 +224,16 @@ async fn list(context: &Context) -> anyhow::Result<Exit> {
         output::print(&output::table(&["LIVE", "TITLE", "LADDER", "STATE", "WATCH"], &rows));
     }
     Ok(Exit::Done)
+}
+
+async fn set_disabled(context: &Context, name: &LiveId, disabled: bool) -> anyhow::Result<Exit> {
+    let live = context.live(name).await?;
+    context.clients.table.set_disabled(&live.live, disabled, clock::now()).await?;
+    if disabled {
+        // Its publisher is cut by then, or soon; nobody can come back, so there is nothing to wait for.
+        lives::ask_to_end(&context.clients, name).await?;
+    }
+    context.show(name).await
 }
 
 /// The answer to `live end`.
@@ -298,6 +317,7 @@ mod tests {
             profile: Profile::P480,
             window_seconds: 60,
             slate: None,
+            disabled: false,
             current: None,
             created: WallTime(0),
         }
@@ -309,7 +329,7 @@ mod tests {
         assert_eq!(
             serde_json::to_string(&told).unwrap(),
             concat!(
-                r#"{"live":"shoes","title":"Shoes","ladder":"480p","window_seconds":60,"slate":null,"on_air":false,"broadcast":null,"started":null,"#,
+                r#"{"live":"shoes","title":"Shoes","ladder":"480p","window_seconds":60,"slate":null,"disabled":false,"on_air":false,"broadcast":null,"started":null,"#,
                 r#""created":"1970-01-01T00:00:00.000Z","watch":"http://127.0.0.1:8080/watch/shoes","#,
                 r#""mpd":"http://127.0.0.1:8080/live/shoes/manifest.mpd","rtmps":"rtmps://127.0.0.1:1943/live"}"#
             )
@@ -341,5 +361,7 @@ mod tests {
         assert_eq!(told.state(), "on air since 1970-01-01T00:00:01.000Z");
         broadcast.state = State::Ended;
         assert_eq!(Told::new(&stack(), live(), Some(&broadcast), None).state(), "off air");
+        let disabled = Live { disabled: true, ..live() };
+        assert_eq!(Told::new(&stack(), disabled, None, None).state(), "disabled");
     }
 }

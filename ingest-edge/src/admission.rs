@@ -1,8 +1,10 @@
 //! How many connections may be open: in all, and from one address. Invariant: every [`Slot`] given out is counted until it is dropped.
+//!
+//! An IPv6 address counts as its /64, which is what one customer is given at the least: there are more addresses in it than could be counted.
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
+    net::{IpAddr, Ipv6Addr},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -50,6 +52,7 @@ impl Admission {
     /// # Errors
     /// When a bound is reached.
     pub fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Slot, Full> {
+        let address = counted(address);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.all >= self.max {
             return Err(Full::All);
@@ -61,6 +64,17 @@ impl Admission {
         *here += 1;
         open.all += 1;
         Ok(Slot { admission: Arc::clone(self), address })
+    }
+}
+
+/// What an address is counted as.
+fn counted(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+        address => address,
     }
 }
 
@@ -80,6 +94,20 @@ impl Drop for Slot {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_ipv6_network_counts_as_one_and_a_mapped_address_as_itself() {
+        let admission = Admission::new(9, 1);
+        let admit = |address: &str| admission.admit(address.parse().unwrap());
+        let _slots = [
+            admit("2001:db8::1").unwrap(),
+            admit("2001:db8:0:1::1").unwrap(),
+            admit("::ffff:192.0.2.1").unwrap(),
+        ];
+        for taken in ["2001:db8::ffff:1", "2001:db8:0:1:9::", "192.0.2.1"] {
+            assert_eq!(admit(taken).unwrap_err(), Full::Address, "{taken}");
+        }
+    }
 
     #[test]
     fn slots_are_counted_and_given_back() {

@@ -7,6 +7,7 @@ pub mod admission;
 pub mod backend;
 pub mod config;
 pub mod connection;
+pub mod revocation;
 pub mod rtmp;
 pub mod server;
 pub mod tls;

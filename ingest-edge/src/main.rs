@@ -10,7 +10,7 @@ use ingest_edge::{
     backend::Aws,
     config::Config,
     connection::Shared,
-    rtmp::{self, Limits},
+    rtmp,
     server::Server,
     tls::Certificate,
     upload::{Budget, PROCESS_BYTES_MAX},
@@ -37,7 +37,8 @@ async fn main() -> Result<()> {
         backend: Arc::new(backend),
         budget: Budget::new(PROCESS_BYTES_MAX),
         on_air: Arc::default(),
-        session: rtmp::Config { public_url: config.public_url.clone(), limits: Limits::default() },
+        session: rtmp::Config { public_url: config.public_url.clone(), limits: config.limits.clone() },
+        read_max: config.connection_bytes_per_second_max,
         drain: CancellationToken::new(),
         tasks: TaskTracker::new(),
     };
@@ -54,7 +55,7 @@ async fn main() -> Result<()> {
         rtmp = plain.map(|address| address.to_string()),
     );
     let admission = Admission::new(config.connections_max, config.connections_per_address_max);
-    Server::new(shared, admission, certificate).run(rtmps, rtmp, stop).await;
+    Server::new(shared, admission, certificate, config.tls_timeout).run(rtmps, rtmp, stop).await;
     tracing::info!("stopped");
     Ok(())
 }

@@ -11,11 +11,10 @@ use crate::{
     admission::{Admission, Slot},
     backend::Backend,
     connection::{Connection, FLUSH_GRACE, LEAVE_MAX, Shared},
+    revocation,
     tls::Certificate,
 };
 
-/// Time for the TLS handshake: three round trips on the worst mobile link.
-const TLS_TIMEOUT: Duration = Duration::from_secs(10);
 /// Wait after a failed accept (out of file descriptors): closing connections give some back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Time for all publishes to end when the process is asked to stop. The process ends as soon as they have, which takes seconds while all is
@@ -34,17 +33,24 @@ pub struct Server<B> {
     shared: Arc<Shared<B>>,
     admission: Arc<Admission>,
     certificate: Arc<Certificate>,
+    tls_timeout: Duration,
     connections: TaskTracker,
 }
 
 impl<B: Backend> Server<B> {
-    /// A server that serves connections with `shared`.
+    /// A server that serves connections with `shared`. A TLS handshake may take `tls_timeout`.
     #[must_use]
-    pub fn new(shared: Shared<B>, admission: Arc<Admission>, certificate: Certificate) -> Self {
+    pub fn new(
+        shared: Shared<B>,
+        admission: Arc<Admission>,
+        certificate: Certificate,
+        tls_timeout: Duration,
+    ) -> Self {
         Self {
             shared: Arc::new(shared),
             admission,
             certificate: Arc::new(certificate),
+            tls_timeout,
             connections: TaskTracker::new(),
         }
     }
@@ -57,15 +63,23 @@ impl<B: Backend> Server<B> {
                 None => stop.cancelled().await,
             }
         };
-        tokio::join!(self.accept(rtmps, true, &stop), plain);
-        self.shared.drain.cancel();
-        drain::within(DRAIN_GRACE, "publishes finished", async {
-            self.connections.close();
-            self.connections.wait().await;
-            self.shared.tasks.close();
-            self.shared.tasks.wait().await;
-        })
-        .await;
+        let serve = async {
+            tokio::join!(self.accept(rtmps, true, &stop), plain);
+            self.shared.drain.cancel();
+            drain::within(DRAIN_GRACE, "publishes finished", async {
+                self.connections.close();
+                self.connections.wait().await;
+                self.shared.tasks.close();
+                self.shared.tasks.wait().await;
+            })
+            .await;
+        };
+        // The watch never ends by itself.
+        let watch = revocation::watch(Arc::clone(&self.shared.backend), Arc::clone(&self.shared.on_air));
+        tokio::select! {
+            () = serve => {}
+            () = watch => {}
+        }
     }
 
     async fn accept(&self, listener: TcpListener, secure: bool, stop: &CancellationToken) {
@@ -90,7 +104,7 @@ impl<B: Backend> Server<B> {
     fn serve(&self, socket: TcpStream, peer: SocketAddr, slot: Slot, secure: bool) {
         let id = connection_name(self.shared.backend.clock());
         let span = tracing::info_span!("connection", connection = id);
-        let shared = Arc::clone(&self.shared);
+        let (shared, tls_timeout) = (Arc::clone(&self.shared), self.tls_timeout);
         let acceptor = secure.then(|| self.certificate.acceptor());
         let task = async move {
             let _slot = slot;
@@ -101,7 +115,7 @@ impl<B: Backend> Server<B> {
             let Some(acceptor) = acceptor else {
                 return Connection::new(socket, peer, shared).run().await;
             };
-            match tokio::time::timeout(TLS_TIMEOUT, acceptor.accept(socket)).await {
+            match tokio::time::timeout(tls_timeout, acceptor.accept(socket)).await {
                 Ok(Ok(stream)) => Connection::new(stream, peer, shared).run().await,
                 Ok(Err(error)) => tracing::info!(peer = %peer, error = %error, "tls handshake failed"),
                 Err(_) => tracing::info!(peer = %peer, "tls handshake took too long"),

@@ -37,8 +37,12 @@ macro_rules! codes {
 }
 
 codes! {
-    /// The stream key is unknown, or belongs to a live that is disabled.
+    /// The stream key is unknown.
     UnknownKey = "unknown-key", true;
+    /// The stream key has been replaced by another while it was published with.
+    KeyReplaced = "key-replaced", true;
+    /// The live that the stream key belongs to is disabled.
+    LiveDisabled = "live-disabled", true;
     /// No encoder is alive to take the broadcast.
     NoEncoder = "no-encoder", true;
     /// gopcast could not reach its own parts; try again.
@@ -53,6 +57,8 @@ codes! {
     VideoCodec = "video-codec", true;
     /// The H.264 profile, chroma format or bit depth is not one that gopcast takes.
     VideoProfile = "video-profile", true;
+    /// Pictures come without their decoder configuration.
+    VideoConfig = "video-config", true;
     /// The picture is too large or too small.
     VideoResolution = "video-resolution", true;
     /// The frame rate is too high.

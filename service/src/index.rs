@@ -185,6 +185,7 @@ mod tests {
             profile: Profile::P480,
             window_seconds: 60,
             slate: None,
+            disabled: false,
             current: None,
             created: WallTime(0),
         }

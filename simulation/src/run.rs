@@ -156,6 +156,7 @@ async fn lives(world: &Arc<World>, scenario: Scenario) -> Vec<(LiveId, media::id
             profile: Profile::P360,
             window_seconds: u32::try_from(scenario.window_seconds).unwrap_or(0),
             slate: None,
+            disabled: false,
             current: None,
             created: EPOCH,
         };

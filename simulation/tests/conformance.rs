@@ -226,6 +226,7 @@ async fn carry_out(table: &Table, throw: &Throw) -> String {
                 profile: Profile::P360,
                 window_seconds: throw.number,
                 slate: throw.flag.then(|| "slate".to_owned()),
+                disabled: false,
                 current: None,
                 created: WallTime(1),
             };
@@ -233,7 +234,10 @@ async fn carry_out(table: &Table, throw: &Throw) -> String {
         }
         2 => match table.live(&live).await.unwrap() {
             Some(found) => {
-                worded(table.rotate_key(&found, &key_hash(u8::try_from(throw.number).unwrap())).await)
+                let new = key_hash(u8::try_from(throw.number).unwrap());
+                let rotated = worded(table.rotate_key(&found, &new, WallTime(throw.ticks)).await);
+                let set = worded(table.set_disabled(&live, throw.flag, WallTime(throw.ticks)).await);
+                format!("{rotated} {set}")
             }
             None => "no live".to_owned(),
         },
@@ -259,7 +263,7 @@ async fn carry_out(table: &Table, throw: &Throw) -> String {
             let closed = Closed { publish, chunks: throw.number, reason, at: WallTime(throw.ticks) };
             worded(table.note_closed(&broadcast, closed).await)
         }
-        11 if throw.number == 1 => worded(table.begin_ending(&broadcast).await),
+        11 if throw.number == 1 => worded(table.begin_ending(&broadcast, WallTime(throw.ticks)).await),
         11 => worded(table.expire(&broadcast, publish).await),
         12 => {
             let seen = table.encoder(&encoder(throw, 0).id).await.unwrap();

@@ -17,6 +17,7 @@ pub mod poll;
 pub mod presentation;
 pub mod process;
 pub mod publisher;
+pub mod rtmp;
 pub mod sound;
 pub mod source;
 pub mod stack;

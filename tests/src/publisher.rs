@@ -86,7 +86,7 @@ impl Publisher {
             to.write_all(&FLV_HEADER)?;
             for tag in tags {
                 thread::sleep((start + tag.time).saturating_duration_since(Instant::now()));
-                to.write_all(&tag.bytes)?;
+                to.write_all(&tag.bytes())?;
             }
             Ok(())
         });
@@ -169,11 +169,33 @@ impl Publisher {
 }
 
 /// A tag of an FLV file.
-struct Tag {
-    time: Duration,
-    audio: bool,
-    /// From its header to its size behind it.
-    bytes: Vec<u8>,
+#[derive(Debug, Clone)]
+pub struct Tag {
+    /// When, from the file's start.
+    pub time: Duration,
+    /// Its type, which is also that of an RTMP message.
+    pub kind: u8,
+    /// What is in it.
+    pub body: Vec<u8>,
+}
+
+impl Tag {
+    /// From its header to its size behind it, as in a file.
+    fn bytes(&self) -> Vec<u8> {
+        let [m3, m2, m1, m0] = u32::try_from(self.time.as_millis()).unwrap_or(u32::MAX).to_be_bytes();
+        let length = u32::try_from(self.body.len()).unwrap_or(u32::MAX);
+        let [_, l2, l1, l0] = length.to_be_bytes();
+        let behind = length.saturating_add(u32::try_from(TAG_HEADER).unwrap_or(0)).to_be_bytes();
+        [&[self.kind, l2, l1, l0, m2, m1, m0, m3, 0, 0, 0], &self.body[..], &behind].concat()
+    }
+}
+
+/// The tags of a source, in order.
+///
+/// # Errors
+/// When its file can't be read, or is no FLV.
+pub fn tags_of(source: &Source) -> Result<Vec<Tag>> {
+    tags(&std::fs::read(&source.file).with_context(|| source.file.display().to_string())?)
 }
 
 fn tags(file: &[u8]) -> Result<Vec<Tag>> {
@@ -187,8 +209,8 @@ fn tags(file: &[u8]) -> Result<Vec<Tag>> {
         let (bytes, behind) = rest.split_at_checked(length).context("an FLV tag that is cut")?;
         tags.push(Tag {
             time: Duration::from_millis(ms.into()),
-            audio: header[0] == TAG_AUDIO,
-            bytes: bytes.to_vec(),
+            kind: header[0],
+            body: bytes[TAG_HEADER..length - TAG_TRAILER].to_vec(),
         });
         rest = behind;
     }
@@ -201,7 +223,7 @@ fn tags(file: &[u8]) -> Result<Vec<Tag>> {
 /// When the file is no FLV, or `to` can't be written.
 pub fn sound_of(source: &Source, to: &Path) -> Result<()> {
     let tags = tags(&std::fs::read(&source.file)?)?;
-    let sound = tags.into_iter().filter(|tag| tag.audio).flat_map(|tag| tag.bytes);
+    let sound = tags.iter().filter(|tag| tag.kind == TAG_AUDIO).flat_map(Tag::bytes);
     std::fs::write(to, FLV_HEADER.into_iter().chain(sound).collect::<Vec<_>>())?;
     Ok(())
 }

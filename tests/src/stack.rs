@@ -125,6 +125,7 @@ pub struct Options {
     encoders: u32,
     ladder: &'static str,
     data: Option<PathBuf>,
+    rtmp: Option<String>,
     allowed_errors: Vec<&'static str>,
 }
 
@@ -136,6 +137,7 @@ impl Options {
             encoders: 2,
             ladder: "360p",
             data: None,
+            rtmp: None,
             allowed_errors: Vec::new(),
         }
     }
@@ -151,6 +153,13 @@ impl Options {
     #[must_use]
     pub fn ladder(mut self, ladder: &'static str) -> Self {
         self.ladder = ladder;
+        self
+    }
+
+    /// Plain RTMP is taken as well, at this address.
+    #[must_use]
+    pub fn rtmp(mut self, address: &str) -> Self {
+        self.rtmp = Some(address.to_owned());
         self
     }
 
@@ -181,6 +190,9 @@ impl Options {
             .args(["--encoders", &self.encoders.to_string(), "--ladder", self.ladder])
             .arg("--data")
             .arg(&data);
+        if let Some(address) = &self.rtmp {
+            command.args(["--rtmp", address]);
+        }
         for live in &self.lives {
             command.args(["--live", live]);
         }

@@ -1,5 +1,6 @@
 //! The demo: a picture with a clock and something that moves, and a soft tone with a beep each second, published by ffmpeg like any
-//! broadcaster would, as a placeholder (`?filler=1`) that yields to the first real publisher and does not come back.
+//! broadcaster would, as a placeholder (`?filler=1`) that yields to the first real publisher and does not come back. When the live's key is
+//! replaced it goes on with the new one.
 
 use std::{
     collections::BTreeSet,
@@ -10,6 +11,8 @@ use media::{id::LiveId, id::StreamKey, ladder::Profile};
 use service::clock::Clock;
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
+
+use crate::data_dir::DataDir;
 
 use super::{
     child::{self, Spec},
@@ -39,27 +42,39 @@ pub(crate) struct Demo {
     pub(crate) live: LiveId,
     /// The command.
     pub(crate) spec: Spec,
+    /// `rtmps://host:port/live`
+    rtmps: String,
 }
 
 impl Demo {
     /// The demo for a live, published to `rtmps` (`rtmps://host:port/live`).
     #[must_use]
     pub(crate) fn new(ffmpeg: PathBuf, live: LiveId, key: &StreamKey, rtmps: &str, ladder: Profile) -> Self {
-        let args = arguments(ladder, font_dir(), &format!("{rtmps}/{}?filler=1", key.reveal()));
-        let spec = Spec { program: ffmpeg, args, env: Vec::new(), redact: Some(key.reveal().to_owned()) };
-        Self { live, spec }
+        let spec =
+            Spec { program: ffmpeg, args: arguments(ladder, font_dir(), ""), env: Vec::new(), redact: None };
+        let mut demo = Self { live, spec, rtmps: rtmps.to_owned() };
+        demo.set_key(key);
+        demo
+    }
+
+    /// Publishes with this key from the next start on.
+    fn set_key(&mut self, key: &StreamKey) {
+        if let Some(url) = self.spec.args.last_mut() {
+            *url = format!("{}/{}?filler=1", self.rtmps, key.reveal());
+        }
+        self.spec.redact = Some(key.reveal().to_owned());
     }
 
     /// Publishes until the live is taken by a real publisher, its show is ended by the operator or `stop` is cancelled; starts again when
     /// ffmpeg ends before.
     pub(crate) async fn run(
-        self,
-        logs: PathBuf,
+        mut self,
+        dir: DataDir,
         guard: &Guard,
         mut taken: watch::Receiver<BTreeSet<LiveId>>,
         stop: CancellationToken,
     ) {
-        let log = LogFile::open(logs.join("demo.log"));
+        let log = LogFile::open(dir.file("log").join("demo.log"));
         let never = CancellationToken::new();
         let yielded = CancellationToken::new();
         let live = self.live.clone();
@@ -67,6 +82,10 @@ impl Demo {
             let mut pace = Pace::default();
             while !yielded.is_cancelled() {
                 let born = Instant::now();
+                // Without it, the one before is as good as any.
+                if let Ok(Some(key)) = dir.key(&live) {
+                    self.set_key(&key);
+                }
                 let failed = match child::start(&self.spec, &log, |_| {}) {
                     Ok(started) => {
                         let pid = started.pid();
@@ -202,6 +221,11 @@ mod tests {
         let url = demo.spec.args.last().unwrap();
         assert_eq!(*url, format!("rtmps://127.0.0.1:1/live/{}?filler=1", key.reveal()));
         assert_eq!(demo.spec.redact.as_deref(), Some(key.reveal()));
+        let mut demo = demo;
+        let new = StreamKey::generate([6; 15]);
+        demo.set_key(&new);
+        let all = format!("{:?}", demo.spec.args);
+        assert!(all.contains(new.reveal()) && !all.contains(key.reveal()));
     }
 
     /// The real ffmpeg takes the graph.

@@ -51,6 +51,7 @@ pub(crate) async fn create(clients: &Clients, dir: &DataDir, new: New) -> anyhow
         profile,
         window_seconds,
         slate,
+        disabled: false,
         current: None,
         created: clock::now(),
     };

@@ -246,9 +246,9 @@ async fn announce(parts: &Parts, args: &UpArgs, clients: &Clients, stack: &mut S
         }
     });
     if let Some(demo) = demo {
-        let (logs, guard) = (parts.dir.file("log"), Arc::clone(&parts.guard));
+        let (dir, guard) = (parts.dir.clone(), Arc::clone(&parts.guard));
         let (taken, stop) = (parts.hub.taken(), parts.background.0.clone());
-        parts.background.1.spawn(async move { demo.run(logs, &guard, taken, stop).await });
+        parts.background.1.spawn(async move { demo.run(dir, &guard, taken, stop).await });
     }
     Ok(())
 }

@@ -48,6 +48,9 @@ pub enum OpenDecision {
 #[must_use]
 pub fn open(request: &Open, live: Option<&Live>, current: Option<&Current>, now: WallTime) -> OpenDecision {
     let Some(live) = live else { return OpenDecision::Refuse(unknown_key()) };
+    if live.disabled {
+        return OpenDecision::Refuse(disabled());
+    }
     let fresh = OpenDecision::New { expire: None, tell_end: None };
     let Some(current) = current else { return fresh };
     let broadcast = &current.broadcast;
@@ -105,6 +108,13 @@ fn unknown_key() -> Verdict {
     Verdict::new(
         Code::UnknownKey,
         "This stream key is not known here. Copy the stream key of your live again, whole, and publish with it.",
+    )
+}
+
+fn disabled() -> Verdict {
+    Verdict::new(
+        Code::LiveDisabled,
+        "This live is switched off. Ask its operator to enable it, then publish again.",
     )
 }
 

@@ -41,6 +41,7 @@ fn live() -> Live {
         profile: Profile::ALL[0],
         window_seconds: 999,
         slate: None,
+        disabled: false,
         current: Some(id()),
         created: WallTime(0),
     }

@@ -34,7 +34,7 @@ impl Gateway {
             EndDecision::NotOnAir => Err(EndReply::NotOnAir),
             EndDecision::Tell(broadcast) => Ok(broadcast),
             EndDecision::BeginAndTell(broadcast) => {
-                self.table.begin_ending(&broadcast).await?;
+                self.table.begin_ending(&broadcast, self.clock.now()).await?;
                 Ok(broadcast)
             }
         })

@@ -20,7 +20,8 @@ use lambda_runtime::Diagnostic;
 use media::{
     id::{BroadcastId, EncoderId},
     wire::{
-        ChunkReply, CloseReply, EndReply, GatewayRequest, HandoverReply, OpenReply, StartReply, SweepReply,
+        ChunkReply, CloseReply, EndReply, GatewayRequest, HandoverReply, OpenReply, RevokedReply, StartReply,
+        SweepReply,
     },
 };
 use routes::Routes;
@@ -105,6 +106,8 @@ pub enum Reply {
     Handover(HandoverReply),
     /// To `sweep`.
     Sweep(SweepReply),
+    /// To `revoked`.
+    Revoked(RevokedReply),
 }
 
 /// The gateway of one process: its clients and what it remembers between invocations.
@@ -160,7 +163,13 @@ impl Gateway {
             GatewayRequest::End(end) => self.end(end).await.map(Reply::End),
             GatewayRequest::Handover(handover) => self.handover(handover).await.map(Reply::Handover),
             GatewayRequest::Sweep => self.sweep().await.map(Reply::Sweep),
+            GatewayRequest::Revoked => self.revoked().await.map(Reply::Revoked),
         }
+    }
+
+    /// Answers a `revoked`. Asked again within a second, it is not tried again.
+    async fn revoked(&self) -> Result<RevokedReply, Failure> {
+        Ok(RevokedReply { revocations: self.table.revocations(self.clock.now()).await? })
     }
 
     /// Does `step`, which reads the table, decides and writes at most once, until it neither loses a race nor meets a failure that may

@@ -87,6 +87,7 @@ impl Stack {
             profile: Profile::P360,
             window_seconds: WINDOW_SECONDS,
             slate: None,
+            disabled: false,
             current: None,
             created: clock::now(),
         };

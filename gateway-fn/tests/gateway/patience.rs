@@ -176,6 +176,7 @@ impl World {
             profile: Profile::P360,
             window_seconds: WINDOW_SECONDS,
             slate: None,
+            disabled: false,
             current: None,
             created: self.clock.now(),
         };

@@ -2,19 +2,22 @@
 
 use std::collections::BTreeSet;
 
-use super::common::{Stack, WINDOW_SECONDS, close, on_air, open, send, start};
-use gateway_fn::handle::{Failure, Reply};
+use super::common::{Stack, WINDOW_SECONDS, close, key, on_air, open, send, start};
+use gateway_fn::handle::{Failure, Gateway, Reply};
 use media::{
     id::{BroadcastId, Epoch, PublishNo},
     ladder::Profile,
     time::WallTime,
     verdict::Code,
-    wire::{CloseReason, CloseReply, EncoderEvent, End, EndReply, GatewayRequest, OpenReply, StartReply},
+    wire::{
+        CloseReason, CloseReply, EncoderEvent, End, EndReply, GatewayRequest, OpenReply, Revocation,
+        StartReply,
+    },
 };
 use serde_json::json;
 use service::{
     clock,
-    table::{Broadcast, Closed, State},
+    table::{Broadcast, Closed, REVOCATION_KEPT_SECONDS, State},
 };
 
 fn refused(reply: &OpenReply) -> Code {
@@ -90,7 +93,7 @@ async fn the_first_start_fixes_the_availability_start() {
         other => panic!("{other:?}"),
     };
     assert_eq!(stopped(send(&gateway, start(&first, 4_000)).await), Code::Superseded);
-    stack.table.begin_ending(&first.broadcast).await.unwrap();
+    stack.table.begin_ending(&first.broadcast, clock::now()).await.unwrap();
     assert_eq!(stopped(send(&gateway, start(&second, 5_000)).await), Code::Ended);
 }
 
@@ -289,6 +292,47 @@ async fn the_operator_ends_what_is_on_air() {
     assert_eq!(send(&gateway, end("demo")).await, Reply::End(EndReply::NotOnAir));
     assert_ne!(on_air(&gateway, "demo", "connection-2").await.broadcast, first.broadcast);
     assert_eq!(stack.table.broadcasts_of(&live, 9).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn what_is_revoked_is_told_whoever_asks_and_for_a_while() {
+    let stack = Stack::start().await;
+    let (shop, other) = (stack.live("shop").await, stack.live("other").await);
+    let _encoder = stack.encoder("one").await;
+    let gateway = stack.gateway();
+    let told = async |gateway: &Gateway| match send(gateway, GatewayRequest::Revoked).await {
+        Reply::Revoked(reply) => reply.revocations,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(told(&gateway).await, []);
+
+    let opened = on_air(&gateway, "other", "connection-1").await;
+    send(&gateway, GatewayRequest::End(End { live: other.clone() })).await;
+    let ended = Revocation::Broadcast { broadcast: opened.broadcast };
+    assert_eq!(told(&stack.gateway()).await, std::slice::from_ref(&ended));
+
+    let row = stack.table.live(&shop).await.unwrap().unwrap();
+    stack.table.rotate_key(&row, &key("new").hash(), clock::now()).await.unwrap();
+    let replaced = Revocation::Key { live: shop.clone(), key_hash: key("shop").hash() };
+    stack.table.set_disabled(&shop, true, clock::now()).await.unwrap();
+    let disabled = Revocation::Live { live: shop.clone() };
+    let mut all = told(&gateway).await;
+    all.sort_by_key(|revocation| format!("{revocation:?}"));
+    assert_eq!(all, [ended.clone(), replaced.clone(), disabled]);
+
+    // Who may publish goes by the table itself.
+    assert_eq!(refused(&open(&gateway, "shop", "connection-2", false).await), Code::UnknownKey);
+    assert_eq!(refused(&open(&gateway, "new", "connection-3", false).await), Code::LiveDisabled);
+    stack.table.set_disabled(&shop, false, clock::now()).await.unwrap();
+    on_air(&gateway, "new", "connection-4").await;
+    let mut all = told(&gateway).await;
+    all.sort_by_key(|revocation| format!("{revocation:?}"));
+    assert_eq!(all, [ended, replaced]);
+
+    let quarter = clock::now().plus_micros((REVOCATION_KEPT_SECONDS + 1) * 1_000_000);
+    assert_eq!(stack.table.revocations(quarter).await.unwrap(), [], "not for ever");
+    let nobody = "nobody".parse().unwrap();
+    assert!(stack.table.set_disabled(&nobody, true, clock::now()).await.unwrap_err().is_conflict());
 }
 
 #[tokio::test]

@@ -122,7 +122,7 @@ async fn an_end_begun_unheard_is_told() {
         let stack = Stack::start().await;
         let (_, opened, one, _two) = bound(&stack).await;
         let (gateway, way) = unsure(&stack).await;
-        way.fail(ONE, fault);
+        way.fail(MANY, fault);
         let reply = send(&gateway, GatewayRequest::End(End { live: opened.live.clone() })).await;
         assert_eq!(reply, Reply::End(EndReply::Ending { broadcast: opened.broadcast }));
         assert!(way.is_spent());

@@ -22,13 +22,17 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::publish::{Happened, Publish, draining, open};
 pub use self::{
     on_air::OnAir,
     publish::{FLUSH_GRACE, LEAVE_MAX},
 };
+use self::{
+    pacing::Meter,
+    publish::{Happened, Publish, draining, open},
+};
 use crate::{
     backend::Backend,
+    revocation::Rights,
     rtmp::{self, CLOSE_LINGER, EndReason, Event, Output, PublishRequest, Session},
     upload::Budget,
 };
@@ -55,6 +59,8 @@ pub struct Shared<B> {
     pub on_air: Arc<OnAir>,
     /// What sessions need to know.
     pub session: rtmp::Config,
+    /// Bytes a second that one connection is read at, at most.
+    pub read_max: u32,
     /// Cancelled when the edge shuts down.
     pub drain: CancellationToken,
     /// Publishes that are being finished.
@@ -66,7 +72,7 @@ type Opening = Pin<Box<dyn Future<Output = Result<OpenReply, Verdict>> + Send>>;
 /// What is going on on the connection.
 enum Show<B> {
     Nothing,
-    Opening { reply: Opening, hash: KeyHash, filler: bool, connection: String },
+    Opening { reply: Opening, hash: Option<KeyHash>, filler: bool, connection: String },
     OnAir(Box<Publish<B>>),
 }
 
@@ -79,7 +85,7 @@ enum Step {
     Happened(Happened),
     Drain,
     Tick,
-    /// The pause is over, or due for another look.
+    /// A pause is over, or due for another look.
     Look,
 }
 
@@ -91,6 +97,7 @@ pub struct Connection<S, B> {
     session: Session,
     start: Instant,
     show: Show<B>,
+    meter: Meter,
     draining: bool,
 }
 
@@ -98,7 +105,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, B: Backend> Connection<S, B> {
     /// A connection that was just accepted.
     pub fn new(io: S, peer: SocketAddr, shared: Arc<Shared<B>>) -> Self {
         let session = Session::new(shared.session.clone(), shared.backend.clock().random_bytes());
-        Self { io, peer, shared, session, start: Instant::now(), show: Show::Nothing, draining: false }
+        let meter = Meter::new(shared.read_max);
+        let (start, show) = (Instant::now(), Show::Nothing);
+        Self { io, peer, shared, session, start, show, meter, draining: false }
     }
 
     /// Serves the connection to its end.
@@ -129,7 +138,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, B: Backend> Connection<S, B> {
                 self.session.resume_input(self.start.elapsed());
             }
             paused = pause.is_some();
-            let read = pause.is_none() && self.session.wants_input();
+            // Deadlines go on meanwhile: it is the peer's doing.
+            let slow = self.meter.wait(self.start.elapsed());
+            let read = pause.is_none() && slow.is_none() && self.session.wants_input();
             let Self { io, show, shared, draining, .. } = &mut self;
             let step = tokio::select! {
                 biased;
@@ -137,6 +148,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, B: Backend> Connection<S, B> {
                 step = next(show) => step,
                 _ = tick.tick() => Step::Tick,
                 () = tokio::time::sleep(pause.unwrap_or_default()), if paused => Step::Look,
+                () = tokio::time::sleep(slow.unwrap_or_default()), if slow.is_some() => Step::Look,
                 read = io.read(&mut buffer), if read && late_reads < LATE_READS_MAX => Step::Read(read),
                 () = tokio::time::sleep_until(deadline), if !paused => Step::Deadline,
             };
@@ -147,6 +159,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, B: Backend> Connection<S, B> {
             };
             match step {
                 Step::Read(Ok(length)) if length > 0 => {
+                    self.meter.took(self.start.elapsed(), length);
                     if let Err(error) = self.session.handle_input(self.start.elapsed(), &buffer[..length]) {
                         self.failed(&error);
                     }
@@ -227,12 +240,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, B: Backend> Connection<S, B> {
         if self.draining {
             return self.refuse(&draining(), None);
         }
-        // A text that can't be a key is not worth a question.
-        let Ok(key) = request.key.reveal().parse::<StreamKey>() else {
-            let message = "The stream key is not one of ours; copy it again from where you got it.";
-            return self.refuse(&Verdict::new(Code::UnknownKey, message), None);
-        };
-        let (hash, filler) = (key.hash(), request.parameters.reveal("filler") == Some("1"));
+        let hash = request.key.reveal().parse::<StreamKey>().ok().map(|key| key.hash());
+        let filler = request.parameters.reveal("filler") == Some("1");
         let connection = connection_id(self.clock());
         let reply =
             Box::pin(open(Arc::clone(&self.shared.backend), connection.clone(), hash.clone(), filler));
@@ -247,7 +256,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, B: Backend> Connection<S, B> {
         match reply {
             Ok(OpenReply::Opened(opened)) => {
                 let Shared { backend, budget, on_air, .. } = &*self.shared;
-                let seat = on_air.sit(&opened.broadcast, opened.publish);
+                // Nothing is opened without a key.
+                let Some(hash) = hash else { return };
+                let rights = Rights {
+                    live: opened.live.clone(),
+                    broadcast: opened.broadcast.clone(),
+                    key_hash: hash.clone(),
+                };
+                let seat = on_air.sit(rights, opened.publish);
                 let publish = Publish::new(Arc::clone(backend), opened, budget, seat);
                 let opened = publish.opened();
                 event!(
@@ -265,7 +281,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, B: Backend> Connection<S, B> {
                     self.end_show(CloseReason::Unpublished);
                 }
             }
-            Ok(OpenReply::Refused(verdict)) | Err(verdict) => self.refuse(&verdict, Some(&hash)),
+            Ok(OpenReply::Refused(verdict)) | Err(verdict) => self.refuse(&verdict, hash.as_ref()),
         }
     }
 

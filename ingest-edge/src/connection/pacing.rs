@@ -1,5 +1,5 @@
-//! Holding back a publisher that sends faster than real time (a file without `-re`): its socket is not read while its media time is too
-//! far ahead. Pure.
+//! Holding back whoever sends too fast. A publisher that sends faster than real time (a file without `-re`) is not read while its media time
+//! is too far ahead ([`wait`]); any connection, whatever it sends, is not read faster than at a given rate ([`Meter`]). Pure.
 
 use std::time::Duration;
 
@@ -22,9 +22,63 @@ pub fn wait(lead_micros: i64, passed: Duration) -> Option<Duration> {
     Some(ahead.clamp(WAIT_MIN, WAIT_MAX))
 }
 
+/// How much may come at once, in time at the full rate: what a publisher has held back during a stall that it survives.
+const BURST: Duration = Duration::from_secs(5);
+
+/// Meters what is read from one connection.
+#[derive(Debug)]
+pub struct Meter {
+    bytes_per_second: u32,
+    /// When what was read so far would have come at the full rate.
+    due: Duration,
+}
+
+impl Meter {
+    /// Reads at most so many bytes a second on average.
+    #[must_use]
+    pub fn new(bytes_per_second: u32) -> Self {
+        Self { bytes_per_second: bytes_per_second.max(1), due: Duration::ZERO }
+    }
+
+    /// So many bytes were read at `now` since the connection's start.
+    pub fn took(&mut self, now: Duration, bytes: usize) {
+        let micros = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(1_000_000);
+        self.due = self.due.max(now) + Duration::from_micros(micros / u64::from(self.bytes_per_second));
+    }
+
+    /// How long not to read, at `now`; `None` to read on.
+    #[must_use]
+    pub fn wait(&self, now: Duration) -> Option<Duration> {
+        let ahead = self.due.checked_sub(now + BURST).filter(|ahead| !ahead.is_zero())?;
+        Some(ahead.max(WAIT_MIN))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bursts_pass_and_the_average_does_not() {
+        let (mut meter, mut now, mut read) = (Meter::new(1_000_000), Duration::ZERO, 0u32);
+        // As much as comes, for twenty seconds.
+        while now < Duration::from_secs(20) {
+            match meter.wait(now) {
+                Some(wait) => now += wait,
+                None => {
+                    meter.took(now, 50_000);
+                    read += 50_000;
+                }
+            }
+        }
+        assert!((24_900_000..=25_200_000).contains(&read), "{read}");
+        // Half the rate is never held back.
+        let mut meter = Meter::new(1_000_000);
+        for second in 0..100 {
+            meter.took(Duration::from_secs(second), 500_000);
+            assert_eq!(meter.wait(Duration::from_secs(second)), None);
+        }
+    }
 
     #[test]
     fn only_who_is_too_far_ahead_waits() {

@@ -25,6 +25,9 @@ use crate::{
 
 /// Time for `open` with its retries: under the session's own bound on a decision.
 pub(super) const OPEN_TIMEOUT: Duration = Duration::from_secs(20);
+/// Refusals of a publish leave at whole multiples of this after it was asked for: longer than a warm gateway takes to look a key up,
+/// whether it finds one or not, and no wait that a broadcaster would notice. It also slows down whoever tries keys.
+pub(super) const REFUSAL_STEP: Duration = Duration::from_millis(500);
 /// Time for `start` with its retries: an outage of a minute. Meanwhile GOPs wait in memory, and beyond a few the socket is not read.
 pub(super) const START_TIMEOUT: Duration = Duration::from_secs(70);
 /// Time to store and tell what is left when a publish ends: an outage of a minute, and less than the silence after which the broadcast would be
@@ -68,15 +71,42 @@ pub(super) enum Happened {
     Warning(Verdict),
     /// The publish must stop.
     Stop(Verdict),
-    /// The publish must stop; a later one waits until what has come is stored.
+    /// The publish must stop, and what has come is stored: a later one waits for it, or its rights ended here and not before.
     Overtaken(Verdict),
 }
 
-/// Asks the gateway whether a key may publish.
+/// Asks the gateway whether a key may publish. `None` is a text that can be no key, which is not asked about, and refused no sooner than
+/// one that might be: how long a refusal takes tells nothing about the key.
 ///
 /// # Errors
 /// [`Code::Unavailable`] when there is no answer in time.
 pub(super) async fn open<B: Backend>(
+    backend: Arc<B>,
+    connection: String,
+    key_hash: Option<KeyHash>,
+    filler: bool,
+) -> Result<OpenReply, Verdict> {
+    let asked = Instant::now();
+    let reply = match key_hash {
+        Some(key_hash) => ask_open(backend, connection, key_hash, filler).await,
+        None => {
+            let message = "The stream key is not one of ours; copy it again from where you got it.";
+            Ok(OpenReply::Refused(Verdict::new(Code::UnknownKey, message)))
+        }
+    };
+    if !matches!(reply, Ok(OpenReply::Opened(_))) {
+        tokio::time::sleep_until(asked + refusal_leaves(asked.elapsed())).await;
+    }
+    reply
+}
+
+/// When a refusal leaves that was decided `after` the wish to publish: at the end of the [`REFUSAL_STEP`] it falls in.
+fn refusal_leaves(after: Duration) -> Duration {
+    let steps = after.as_millis() / REFUSAL_STEP.as_millis() + 1;
+    REFUSAL_STEP.saturating_mul(u32::try_from(steps).unwrap_or(u32::MAX))
+}
+
+async fn ask_open<B: Backend>(
     backend: Arc<B>,
     connection: String,
     key_hash: KeyHash,
@@ -230,6 +260,11 @@ impl<B: Backend> Publish<B> {
         tokio::select! {
             biased;
             verdict = self.seat.superseded() => Happened::Overtaken(verdict),
+            verdict = self.seat.revoked() => match verdict.code {
+                // Nothing is added to what the operator has ended.
+                Code::Ended => Happened::Stop(verdict),
+                _ => Happened::Overtaken(verdict),
+            },
             started = answered(&mut self.starting) => match self.started(started) {
                 Ok(()) => Happened::Progress,
                 Err(verdict) => Happened::Stop(verdict),
@@ -370,7 +405,7 @@ pub(super) fn comes_back(code: Code) -> bool {
 #[must_use]
 pub(super) fn status_code(code: Code) -> &'static str {
     match code {
-        Code::UnknownKey => "NetStream.Publish.BadName",
+        Code::UnknownKey | Code::KeyReplaced | Code::LiveDisabled => "NetStream.Publish.BadName",
         code if comes_back(code) => "NetConnection.Connect.Closed",
         _ => "NetStream.Publish.Rejected",
     }

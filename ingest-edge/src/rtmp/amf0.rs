@@ -1,14 +1,16 @@
 //! AMF0 values (Action Message Format 0, the specification of December 2007): decoding with limits, encoding.
 //!
-//! Invariants: decoding never recurses deeper than `MAX_AMF_DEPTH`, never makes more than `MAX_AMF_VALUES` values, and
-//! never allocates on an announced count. Every type of the specification is understood; the two reserved ones and the
-//! switch to AMF3 are errors. Text that is not UTF-8 is decoded with replacement characters.
+//! Invariants: decoding never recurses deeper than `MAX_AMF_DEPTH`, never makes more than `MAX_AMF_VALUES` values or
+//! `MAX_AMF_TEXT_BYTES` of text, and never allocates on an announced count. Every type of the specification is understood, the switch
+//! to [`amf3`] among them; the two reserved ones are errors. Text that is not UTF-8 is decoded with replacement
+//! characters.
 //!
 //! **Tolerated**: an ECMA array that ends with the input, without its end marker (some encoders' onMetaData).
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use super::limits::{MAX_AMF_DEPTH, MAX_AMF_VALUES};
+use super::amf3;
+use super::limits::{MAX_AMF_DEPTH, MAX_AMF_TEXT_BYTES, MAX_AMF_VALUES};
 
 /// Type markers (§2.1); 4 and 14 are reserved.
 mod marker {
@@ -104,15 +106,15 @@ impl Value {
 
 /// What was wrong, and where in the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{kind} at amf0 byte {position}")]
+#[error("{kind} at amf byte {position}")]
 pub struct Error {
-    /// Bytes from the start of the message's AMF0 part.
+    /// Bytes from the start of the message's AMF part.
     pub position: usize,
     /// What was wrong.
     pub kind: Fault,
 }
 
-/// The kinds of malformed AMF0.
+/// The kinds of malformed AMF.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// The message ends inside a value.
@@ -124,9 +126,15 @@ pub enum Fault {
     /// The message has too many values.
     #[error("more than {MAX_AMF_VALUES} values")]
     TooMany,
-    /// The marker that switches to AMF3.
-    #[error("switch to amf3, which is not supported")]
-    Amf3,
+    /// The message's text, references to it included, is too long.
+    #[error("more than {MAX_AMF_TEXT_BYTES} bytes of text")]
+    TooMuchText,
+    /// AMF3: a reference to what has not been sent.
+    #[error("reference to a string or class that was not sent before")]
+    Reference,
+    /// AMF3: an object in a form that only its class knows.
+    #[error("object in a form of its class's own")]
+    Externalizable,
     /// A marker that is reserved, unknown, or an object's end outside an object.
     #[error("type marker {0} is not a value's")]
     Marker(u8),
@@ -137,22 +145,58 @@ pub enum Fault {
 
 /// Decodes values up to the end of `bytes`.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<Value>, Error> {
-    let mut decoder = Decoder { whole: bytes.len(), rest: bytes, values_left: MAX_AMF_VALUES };
+    let mut decoder = Decoder::new(bytes);
     let mut values = Vec::new();
-    while !decoder.rest.is_empty() {
+    while !decoder.is_empty() {
         values.push(decoder.value(0)?);
     }
     Ok(values)
 }
 
-struct Decoder<'a> {
+/// Reads the parts that values are made of, within the bounds.
+pub(super) struct Decoder<'a> {
     whole: usize,
     rest: &'a [u8],
     values_left: usize,
+    text_left: usize,
+}
+
+impl<'a> Decoder<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self { whole: bytes.len(), rest: bytes, values_left: MAX_AMF_VALUES, text_left: MAX_AMF_TEXT_BYTES }
+    }
 }
 
 impl Decoder<'_> {
-    fn fault(&self, kind: Fault) -> Error {
+    pub(super) fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// Counts one more value at this depth.
+    pub(super) fn enter(&mut self, depth: usize) -> Result<(), Error> {
+        if depth >= MAX_AMF_DEPTH {
+            return Err(self.fault(Fault::TooDeep));
+        }
+        self.values_left = self.values_left.checked_sub(1).ok_or_else(|| self.fault(Fault::TooMany))?;
+        Ok(())
+    }
+
+    /// Counts text that is made.
+    pub(super) fn charge_text(&mut self, bytes: usize) -> Result<(), Error> {
+        let left = self.text_left.checked_sub(bytes);
+        self.text_left = left.ok_or_else(|| self.fault(Fault::TooMuchText))?;
+        Ok(())
+    }
+
+    pub(super) fn skip(&mut self, length: usize) -> Result<(), Error> {
+        let Some((_, rest)) = self.rest.split_at_checked(length) else {
+            return Err(self.fault(Fault::Truncated));
+        };
+        self.rest = rest;
+        Ok(())
+    }
+
+    pub(super) fn fault(&self, kind: Fault) -> Error {
         Error { position: self.whole - self.rest.len(), kind }
     }
 
@@ -160,7 +204,7 @@ impl Decoder<'_> {
         read.map_err(|_| self.fault(Fault::Truncated))
     }
 
-    fn u8(&mut self) -> Result<u8, Error> {
+    pub(super) fn u8(&mut self) -> Result<u8, Error> {
         let read = self.rest.try_get_u8();
         self.truncated(read)
     }
@@ -170,17 +214,18 @@ impl Decoder<'_> {
         self.truncated(read)
     }
 
-    fn u32(&mut self) -> Result<u32, Error> {
+    pub(super) fn u32(&mut self) -> Result<u32, Error> {
         let read = self.rest.try_get_u32();
         self.truncated(read)
     }
 
-    fn f64(&mut self) -> Result<f64, Error> {
+    pub(super) fn f64(&mut self) -> Result<f64, Error> {
         let read = self.rest.try_get_f64();
         self.truncated(read)
     }
 
-    fn text(&mut self, length: usize) -> Result<String, Error> {
+    pub(super) fn text(&mut self, length: usize) -> Result<String, Error> {
+        self.charge_text(length)?;
         let Some((text, rest)) = self.rest.split_at_checked(length) else {
             return Err(self.fault(Fault::Truncated));
         };
@@ -199,10 +244,7 @@ impl Decoder<'_> {
     }
 
     fn value(&mut self, depth: usize) -> Result<Value, Error> {
-        if depth >= MAX_AMF_DEPTH {
-            return Err(self.fault(Fault::TooDeep));
-        }
-        self.values_left = self.values_left.checked_sub(1).ok_or_else(|| self.fault(Fault::TooMany))?;
+        self.enter(depth)?;
         let at_marker = self.rest;
         let value = match self.u8()? {
             marker::NUMBER => Value::Number(self.f64()?),
@@ -236,13 +278,11 @@ impl Decoder<'_> {
                 let class = self.string()?;
                 Value::TypedObject { class, properties: self.properties(depth, None)? }
             }
+            // One value in AMF3, its references its own.
+            marker::AVM_PLUS => amf3::value(self, &mut amf3::Tables::default(), depth + 1)?,
             other => {
                 self.rest = at_marker;
-                return Err(self.fault(if other == marker::AVM_PLUS {
-                    Fault::Amf3
-                } else {
-                    Fault::Marker(other)
-                }));
+                return Err(self.fault(Fault::Marker(other)));
             }
         };
         Ok(value)

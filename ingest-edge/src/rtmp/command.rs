@@ -1,9 +1,11 @@
 //! Commands (§7.2): what a client asks, parsed; what the server answers, built.
 //!
 //! Invariants: a command may lack any argument without harm; names and keys in a [`Command`] are never printed (it has
-//! no `Debug`). AMF3 command messages are understood as far as clients use them: a zero byte, then AMF0.
+//! no `Debug`). Messages of the AMF3 types hold AMF0 behind a zero byte, which is how nearly all clients that send them do it, or
+//! AMF3 from the first byte on.
 
 use super::amf0::{self, Value};
+use super::amf3;
 use super::error::ErrorKind;
 use super::message::Outgoing;
 use super::metadata::client_name;
@@ -75,8 +77,7 @@ pub(crate) struct Call {
 impl Call {
     /// From the payload of a message of type 20, or of type 17 if `amf3`.
     pub(crate) fn parse(payload: &[u8], amf3: bool) -> Result<Self, ErrorKind> {
-        let payload = if amf3 { payload.strip_prefix(&[0]).ok_or(ErrorKind::CommandAmf3)? } else { payload };
-        let mut values = amf0::decode(payload).map_err(ErrorKind::CommandEncoding)?.into_iter();
+        let mut values = decode(payload, amf3).map_err(ErrorKind::CommandEncoding)?.into_iter();
         let Some(Value::String(name)) = values.next() else { return Err(ErrorKind::CommandShape) };
         let transaction = match values.next() {
             Some(Value::Number(number)) => number,
@@ -88,7 +89,11 @@ impl Call {
         let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
         let command = match name.as_str() {
             "connect" => Command::Connect {
-                app: text(object.get("app")),
+                app: text(object.get("app")).or_else(|| {
+                    // What is behind the host's slash is the application.
+                    let (_, behind) = object.get("tcUrl")?.as_str()?.split_once("://")?;
+                    behind.split_once('/').map(|(_, app)| app.to_owned())
+                }),
                 client: object.get("flashVer").and_then(Value::as_str).map(client_name),
                 enhanced: ENHANCED_PROPERTIES.iter().any(|name| object.get(name).is_some()),
             },
@@ -114,6 +119,15 @@ impl Call {
             _ => Command::Unknown,
         };
         Ok(Self { transaction, command })
+    }
+}
+
+/// The values of a command or data message, `amf3` if it is of the types for AMF3 (15 and 17).
+pub(crate) fn decode(payload: &[u8], amf3: bool) -> Result<Vec<Value>, amf0::Error> {
+    match payload.strip_prefix(&[0]) {
+        Some(amf0) if amf3 => amf0::decode(amf0),
+        None if amf3 => amf3::decode(payload),
+        _ => amf0::decode(payload),
     }
 }
 

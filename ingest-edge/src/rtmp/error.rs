@@ -106,12 +106,9 @@ pub enum ErrorKind {
         /// The limit.
         limit: usize,
     },
-    /// A command that is not well-formed AMF0.
-    #[error("command is not well-formed AMF0")]
+    /// A command that is not well-formed AMF.
+    #[error("command is not well-formed AMF")]
     CommandEncoding(#[source] amf0::Error),
-    /// An AMF3 command message without the leading zero byte that says AMF0 follows.
-    #[error("command is encoded in AMF3, which is not supported")]
-    CommandAmf3,
     /// A command that does not begin with a name, or has a transaction id that is not a number.
     #[error("command without a name or with a transaction id that is not a number")]
     CommandShape,

@@ -21,11 +21,14 @@ pub(crate) const OUTGOING_CHUNK_SIZE: u32 = 4096;
 /// seven of eight publishes that ended just behind one.
 pub(crate) const WINDOW_BYTES: u32 = 250_000_000;
 
-/// Deepest nesting of AMF0 values. Encoders use 3; a recursive decoder at 16 uses a few kilobytes of stack.
+/// Deepest nesting of AMF values. Encoders use 3; a recursive decoder at 16 uses a few kilobytes of stack.
 pub(crate) const MAX_AMF_DEPTH: usize = 16;
 
-/// Most AMF0 values in one message. The richest onMetaData seen has under 60.
+/// Most AMF values in one message. The richest onMetaData seen has under 60.
 pub(crate) const MAX_AMF_VALUES: usize = 4096;
+
+/// Most bytes of text in one message: what `max_amf_bytes` lets through by default, four times over, since AMF3 may refer to a string again.
+pub(crate) const MAX_AMF_TEXT_BYTES: usize = 256 * 1024;
 
 /// Most top-level onMetaData fields kept for whoever reads the raw map.
 pub(crate) const MAX_METADATA_FIELDS: usize = 64;
@@ -44,6 +47,9 @@ pub(crate) const MAX_PUBLISH_PARAMETERS: usize = 16;
 
 /// Longest text from the client (its software's name) that is passed on, in characters: enough to recognise it in a log.
 pub(crate) const MAX_CLIENT_NAME_CHARS: usize = 64;
+
+/// Smallest window that acknowledgements are sent by: a peer that announces less, or 0, would have every read of ours answered.
+pub(crate) const MIN_WINDOW_BYTES: u32 = 16 * 1024;
 
 /// Payload reserved when a message begins. More is only allocated as bytes really arrive, so that a peer cannot make
 /// the server allocate by announcing lengths.
@@ -75,9 +81,10 @@ pub struct Limits {
     /// Held-back media at which the connection is ended. Default 12 MiB: a shell that honours `wants_input` overshoots
     /// the pause by one message and one read at most.
     pub held_media_max_bytes: usize,
-    /// From connection to end of handshake. Default 10 s: three round trips on the worst mobile link.
+    /// From connection (or the end of the TLS handshake) to end of handshake. Default 8 s: three round trips on the worst mobile link, and
+    /// whoever does not manage is told within 10 s.
     pub handshake_timeout: Duration,
-    /// From handshake (or the end of a publish) to the next publish command. Default 15 s: a few more round trips; an
+    /// From handshake (or the end of a publish) to the next publish command. Default 8 s: a few more round trips; an
     /// idle connection holds a slot others need.
     pub setup_timeout: Duration,
     /// From publish command to `accept_publish` or `refuse_publish`. Default 30 s: a cold gateway and its retries; at
@@ -89,7 +96,7 @@ pub struct Limits {
     /// up to about 3 s over the gap within the time. A longer one costs its publisher a reconnect and nothing else, since what is
     /// filled is not in the replay.
     pub idle_timeout: Duration,
-    /// Without any audio or video during a publish, however chatty the peer otherwise is. Default 10 s: a live encoder
+    /// Without any audio or video during a publish, however chatty the peer otherwise is. Default 8 s: a live encoder
     /// whose line works (it answers pings) but that has nothing to send has been stopped, or put into the background.
     pub media_timeout: Duration,
 }
@@ -103,11 +110,11 @@ impl Default for Limits {
             max_amf_bytes: 64 * 1024,
             held_media_pause_bytes: 2 * 1024 * 1024,
             held_media_max_bytes: 12 * 1024 * 1024,
-            handshake_timeout: Duration::from_secs(10),
-            setup_timeout: Duration::from_secs(15),
+            handshake_timeout: Duration::from_secs(8),
+            setup_timeout: Duration::from_secs(8),
             decision_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(5),
-            media_timeout: Duration::from_secs(10),
+            media_timeout: Duration::from_secs(8),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The RTMP server session, sans I/O: no socket, no clock, no randomness of its own, no panic on any input.
 //!
 //! Owns everything between bytes on a connection and the audio, video and metadata of one publish: handshake, chunk
-//! streams, AMF0, commands, acknowledgements, deadlines. Section numbers in comments are those of Adobe's "Real-Time
+//! streams, AMF, commands, acknowledgements, deadlines. Section numbers in comments are those of Adobe's "Real-Time
 //! Messaging Protocol (RTMP) specification" 1.0. What is inside an FLV tag is not looked at here.
 //!
 //! The contract: one mutation, then drain [`Session::poll_output`] until it says `Timeout` or `Close`.
@@ -43,6 +43,7 @@
 
 mod aggregate;
 mod amf0;
+mod amf3;
 mod chunk_reader;
 mod chunk_writer;
 mod command;

@@ -1,10 +1,15 @@
-//! The publish name: a stream key, and perhaps `?name=value&…` behind it.
+//! The publish name: a stream key, and perhaps `?name=value&…` behind it; and what the server URL says of it.
+//!
+//! Clients split a URL in two: the server's, whose path is the application, and the stream's name. Where they split differs: a key that was
+//! pasted into the field for the server, or one whose query has a slash in it, ends up in the application's path. Read together the two
+//! say the same wherever the split is.
 //!
 //! Invariants: the key and the parameters' values are secrets. They have no `Display`, their `Debug` is redacted, and
 //! the only way to them is spelled `reveal`. A parsed key is 1 to 256 bytes without control characters.
 
 use std::fmt;
 
+use super::APP;
 use super::limits::{MAX_PUBLISH_NAME_BYTES, MAX_PUBLISH_PARAMETERS, MAX_STREAM_KEY_BYTES};
 
 /// A stream key as the publisher gave it; whether it is valid is for others to say.
@@ -64,13 +69,44 @@ pub(crate) enum NameFault {
     Malformed,
 }
 
-/// Takes a publish name apart. Blanks around the key, as pasting leaves them, are dropped.
-pub(crate) fn parse(name: &str) -> Result<(StreamKey, Parameters), NameFault> {
+/// What the application of a `connect` has behind the application's name. May hold a key: it is never printed.
+#[derive(Default)]
+pub(crate) struct Behind {
+    path: String,
+    query: String,
+}
+
+/// The instance that an application has unless it is given a name, which some clients spell out.
+const DEFAULT_INSTANCE: &str = "_definst_";
+
+/// Takes an application apart; `None` if it is not ours.
+pub(crate) fn behind_app(app: &str) -> Option<Behind> {
+    if app.len() > MAX_PUBLISH_NAME_BYTES {
+        return None;
+    }
+    let (path, query) = app.trim().split_once('?').unwrap_or((app.trim(), ""));
+    let path = path.trim_start_matches('/').strip_prefix(APP)?;
+    if !path.is_empty() && !path.starts_with('/') {
+        return None;
+    }
+    let path = Some(path.trim_matches('/')).filter(|path| *path != DEFAULT_INSTANCE).unwrap_or_default();
+    Some(Behind { path: path.to_owned(), query: query.to_owned() })
+}
+
+/// Takes a publish name apart. Blanks and slashes around the key, as pasting leaves them, are dropped.
+pub(crate) fn parse(behind: &Behind, name: &str) -> Result<(StreamKey, Parameters), NameFault> {
     if name.len() > MAX_PUBLISH_NAME_BYTES {
         return Err(NameFault::Malformed);
     }
     let (key, query) = name.split_once('?').unwrap_or((name, ""));
-    let key = key.trim();
+    let key = key.trim().trim_matches('/');
+    let (key, query) = match (behind.path.as_str(), behind.query.as_str()) {
+        // The key is in the server URL, whole.
+        (path, more) if key.is_empty() => (path, format!("{more}&{query}")),
+        // It is there, and its query goes on behind a slash.
+        (path, more) if !path.is_empty() && !more.is_empty() => (path, format!("{more}/{name}")),
+        (_, more) => (key, format!("{query}&{more}")),
+    };
     if key.is_empty() {
         return Err(NameFault::Missing);
     }

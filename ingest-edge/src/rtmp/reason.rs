@@ -83,7 +83,6 @@ impl ErrorKind {
             | Self::ChunkSize { .. }
             | Self::ControlTruncated { .. }
             | Self::CommandEncoding(_)
-            | Self::CommandAmf3
             | Self::CommandShape
             | Self::CommandBeforeConnect
             | Self::AggregateTruncated { .. } => Reason::Protocol,

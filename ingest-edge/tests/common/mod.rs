@@ -26,7 +26,7 @@ use media::{
     names,
     time::WallTime,
     verdict::{Code, Verdict},
-    wire::{ChunkReply, Close, CloseReply, GatewayRequest, OpenReply, Opened, StartReply},
+    wire::{ChunkReply, Close, CloseReply, GatewayRequest, OpenReply, Opened, RevokedReply, StartReply},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use service::clock::Clock;
@@ -35,6 +35,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// The one key that may publish.
 pub(crate) const KEY: &str = "sk_the-right-key-0123456789";
+/// Time for TLS handshakes.
+pub(crate) const TLS_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest that anything here may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -112,6 +114,7 @@ impl Backend for Memory {
                 state.closes.push(close.clone());
                 reply(CloseReply::Closed)
             }
+            GatewayRequest::Revoked => reply(RevokedReply::default()),
             GatewayRequest::End(_) | GatewayRequest::Handover(_) | GatewayRequest::Sweep => {
                 panic!("not an edge's: {request:?}")
             }
@@ -165,13 +168,15 @@ impl Edge {
                 public_url: "rtmps://localhost/live".to_owned(),
                 limits: Limits::default(),
             },
+            read_max: u32::MAX,
             drain: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
         let rtmps = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let rtmp = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (rtmps_at, rtmp_at) = (rtmps.local_addr().unwrap(), rtmp.local_addr().unwrap());
-        let server = Server::new(shared, Admission::new(10, 10), Certificate::load(&chain, &key).unwrap());
+        let certificate = Certificate::load(&chain, &key).unwrap();
+        let server = Server::new(shared, Admission::new(10, 10), certificate, TLS_TIMEOUT);
         let stop = CancellationToken::new();
         let task = tokio::spawn(server.run(rtmps, Some(rtmp), stop.clone()));
         Self {
@@ -183,6 +188,11 @@ impl Edge {
             task: Mutex::new(Some(task)),
             _dir: dir,
         }
+    }
+
+    /// Where TLS is taken.
+    pub(crate) fn rtmps_address(&self) -> SocketAddr {
+        self.rtmps
     }
 
     pub(crate) fn rtmps(&self, key: &str) -> String {

@@ -1,5 +1,5 @@
 //! What the enhanced headers of video and audio have in common (Enhanced RTMP v2, "ExVideoTagHeader" and "ExAudioTagHeader"): the
-//! chain of `ModEx` extensions, then the packet type that counts.
+//! chain of `ModEx` extensions, then the packet type that counts, which may be wrapped as one track of several.
 
 use super::{FlvError, Tag, byte};
 
@@ -56,6 +56,43 @@ pub(super) fn prelude(body: &[u8], tag: Tag) -> Result<Prelude, FlvError> {
     }
     // What is still an extension now is no packet type that anybody has.
     Ok(out)
+}
+
+/// `AvMultitrackType::OneTrack`.
+const ONE_TRACK: u8 = 0;
+/// The track that a stream's only one has.
+const TRACK_ID: u8 = 0;
+
+/// A tag that is one track of several by its form, and the only one by what it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Track {
+    /// The packet type that counts.
+    pub(super) kind: u8,
+    /// Where it stands.
+    pub(super) kind_at: usize,
+    /// Its coding.
+    pub(super) four_cc: [u8; 4],
+    /// Where its payload begins.
+    pub(super) payload: usize,
+}
+
+/// Reads what stands behind the packet type `Multitrack`, at `at`.
+///
+/// Track 0 alone in its message says the same as a plain tag, and is what a publisher sends that wraps whatever it has; all else is a
+/// second track.
+///
+/// # Errors
+/// [`FlvError::Multitrack`] when there is more than track 0.
+pub(super) fn only_track(body: &[u8], at: usize, tag: Tag, multitrack: u8) -> Result<Track, FlvError> {
+    let kinds = byte(body, at, tag, "multitrack type")?;
+    if kinds >> 4 != ONE_TRACK || kinds & 0xf == multitrack {
+        return Err(FlvError::Multitrack(tag));
+    }
+    let four_cc = four_cc(body, at + 1, tag)?;
+    if byte(body, at + 5, tag, "track id")? != TRACK_ID {
+        return Err(FlvError::Multitrack(tag));
+    }
+    Ok(Track { kind: kinds & 0xf, kind_at: at, four_cc, payload: at + 6 })
 }
 
 /// The `FourCC` at `at`.

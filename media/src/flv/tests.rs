@@ -105,7 +105,7 @@ fn extensions_are_skipped_and_offsets_read() {
 
 #[test]
 fn several_tracks_are_refused() {
-    let verdict = v(b"\x96\x00hvc1\x00").unwrap_err().verdict().unwrap();
+    let verdict = v(b"\x96\x00hvc1\x01").unwrap_err().verdict().unwrap();
     assert_eq!(verdict.code, Code::VideoCodec);
     assert_eq!(
         verdict.message,
@@ -114,8 +114,32 @@ fn several_tracks_are_refused() {
     let verdict = a(b"\x95\x00mp4a\x01").unwrap_err().verdict().unwrap();
     assert_eq!(verdict.code, Code::AudioCodec);
     // Also behind an extension.
-    assert_eq!(v(b"\x97\x00\xaa\xf6\x00hvc1\x00"), Err(FlvError::Multitrack(Tag::Video)));
+    assert_eq!(v(b"\x97\x00\xaa\xf6\x01hvc1\x07"), Err(FlvError::Multitrack(Tag::Video)));
+    // Many tracks, of one coding and of several; a wrapping in a wrapping.
+    for several in
+        [&b"\x96\x11avc1\x00\0\0\x01\x09"[..], b"\x96\x21avc1\x00\0\0\x01\x09", b"\x96\x06avc1\x00"]
+    {
+        assert_eq!(
+            video(&Bytes::from_static(several)),
+            Err(FlvError::Multitrack(Tag::Video)),
+            "{several:x?}"
+        );
+    }
     assert_eq!(a(b"\x94mp4a\x01\x02"), Ok(Audio::Nothing));
+}
+
+#[test]
+fn one_track_that_is_wrapped_is_read() {
+    assert_eq!(v(b"\x96\x00hvc1\x00\x01\x02"), config(VideoCodec::Hevc, &[1, 2]));
+    assert_eq!(v(b"\x96\x01avc1\x00\x00\x00\x21\x09"), picture(true, 33, &[9]));
+    assert_eq!(v(b"\xa6\x03avc1\x00\x09"), picture(false, 0, &[9]));
+    assert_eq!(v(b"\xa7\x02\x00\x00\x07\x06\x03avc1\x00\x09"), of(VideoCodec::Avc, false, 0, 7, &[9]));
+    assert_eq!(v(b"\xd6\x04avc1\x00\x02\x00\x09colorInfo"), Ok(Video::Nothing));
+    assert_eq!(v(b"\x96\x01vp09\x00\x09").unwrap_err(), FlvError::VideoCodec("VP9 (vp09)".to_owned()));
+    for cut in 1..7 {
+        let cut = Bytes::copy_from_slice(&b"\x96\x01avc1\x00\x00\x00\x21\x09"[..cut]);
+        assert!(matches!(video(&cut), Err(FlvError::Cut { .. })), "{cut:x?}");
+    }
 }
 
 #[test]

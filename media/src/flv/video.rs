@@ -55,19 +55,23 @@ pub fn video(body: &Bytes) -> Result<Video, FlvError> {
 
 fn ex_video(body: &Bytes, frame_type: u8) -> Result<Video, FlvError> {
     let enhanced::Prelude { kind, kind_at, offset_ns, next } = enhanced::prelude(body, TAG)?;
-    match kind {
-        // Without a FourCC: the command's number is all there is.
-        _ if frame_type == FRAME_COMMAND && kind != METADATA => return Ok(Video::Nothing),
-        MULTITRACK => return Err(FlvError::Multitrack(TAG)),
-        _ => {}
+    // Without a FourCC: the command's number is all there is.
+    if frame_type == FRAME_COMMAND && kind != METADATA && kind != MULTITRACK {
+        return Ok(Video::Nothing);
     }
-    let codec = match &enhanced::four_cc(body, next, TAG)? {
+    let enhanced::Track { kind, kind_at, four_cc, payload: at } = match kind {
+        MULTITRACK => enhanced::only_track(body, next, TAG, MULTITRACK)?,
+        kind => {
+            let four_cc = enhanced::four_cc(body, next, TAG)?;
+            enhanced::Track { kind, kind_at, four_cc, payload: next + 4 }
+        }
+    };
+    let codec = match &four_cc {
         b"avc1" => VideoCodec::Avc,
         b"hvc1" => VideoCodec::Hevc,
         b"av01" => VideoCodec::Av1,
         other => return Err(FlvError::VideoCodec(names::four_cc(*other))),
     };
-    let at = next + 4;
     match kind {
         // FFmpeg sends an empty record first when its AV1 encoder makes the sequence header with the first picture.
         SEQUENCE_START if codec == VideoCodec::Av1 && body.len() == at => Ok(Video::Nothing),

@@ -10,6 +10,9 @@ use crate::{
 pub const GOP_MIN_MS: i64 = 500;
 /// Longest GOP in ms: OBS's default is 250 frames, 10 s at 25 frames a second.
 pub const GOP_MAX_MS: i64 = 10_000;
+/// How long pictures may come before their configuration, in ms, on arrival or by their stamps: it is the first thing that an encoder
+/// sends, and nothing can be made of them without.
+pub const CONFIG_WAIT_MS: i64 = 4_000;
 /// By how much stamps of whole milliseconds may overstate a length.
 pub(super) const ROUNDING_MS: i64 = 2;
 /// Most bytes of a GOP's pictures: what a chunk holds, less room for sound and tables.
@@ -38,6 +41,14 @@ pub const CLOSING_MAX: usize = 6;
 pub(super) const EVER: Ticks = 1 << 60;
 /// Largest composition offset believed, in ms: 16 frames of reordering at 4 frames a second.
 pub const COMPOSITION_MAX_MS: i32 = 4_000;
+
+/// For pictures whose configuration does not come.
+pub(super) fn no_config() -> Verdict {
+    Verdict::new(
+        Code::VideoConfig,
+        "Pictures arrive without their decoder configuration (the sequence header); restart the encoder's stream, and update the encoder if it happens again.",
+    )
+}
 
 /// For pictures that go on for too long without an IDR picture; `claimed`: some were marked as key frames all the same.
 pub(super) fn no_idr(claimed: bool) -> Verdict {

@@ -17,13 +17,14 @@ use bytes::Bytes;
 
 use self::{
     building::{Building, Closing},
-    limits::{CATCH_UP, EVER, ROUNDING_MS, STALL_MS, no_idr},
+    limits::{CATCH_UP, EVER, ROUNDING_MS, STALL_MS, no_config, no_idr},
     sound::{Arrived, Sound},
 };
 pub use self::{
     limits::{
-        CLOSING_MAX, COMPOSITION_MAX_MS, GOP_BYTES_MAX, GOP_MAX_MS, GOP_MIN_MS, GOP_PICTURES_MAX, LAG_MAX,
-        LAG_SUSTAIN_MS, PAUSE_MS, SOUND_ONLY_AFTER_MS, SOUND_ONLY_TICKS, SOUND_WAIT_MS,
+        CLOSING_MAX, COMPOSITION_MAX_MS, CONFIG_WAIT_MS, GOP_BYTES_MAX, GOP_MAX_MS, GOP_MIN_MS,
+        GOP_PICTURES_MAX, LAG_MAX, LAG_SUSTAIN_MS, PAUSE_MS, SOUND_ONLY_AFTER_MS, SOUND_ONLY_TICKS,
+        SOUND_WAIT_MS,
     },
     sound::{QUEUE_MAX as SOUND_QUEUE_MAX, SoundStats},
 };
@@ -114,6 +115,17 @@ struct Lag {
     ticks: Ticks,
 }
 
+/// Pictures that are left out.
+#[derive(Debug, Clone, Copy)]
+struct Idle {
+    /// Since when, by the publisher…
+    since: Millis,
+    /// …and on arrival.
+    arrival: WallTime,
+    /// One claimed to be a key frame.
+    keyframe: bool,
+}
+
 /// Cuts one publish.
 pub struct Cutter {
     config: Option<Arc<video::Config>>,
@@ -130,8 +142,8 @@ pub struct Cutter {
     /// False after sound was waited for in vain, until some comes.
     wait_for_sound: bool,
     video_seen: bool,
-    /// Since when pictures have been left out for want of an IDR picture, and whether any claimed to be a key frame.
-    idle: Option<(Millis, bool)>,
+    /// Pictures are being left out for want of an IDR picture or of a configuration.
+    idle: Option<Idle>,
     lag: Option<Lag>,
     last_arrival: Option<WallTime>,
     newest: Ticks,
@@ -329,10 +341,16 @@ impl Cutter {
 
     fn leave_out(&mut self, picture: &Picture) -> Result<(), Verdict> {
         self.stats.left_out += 1;
-        let (since, keyframe) = self.idle.unwrap_or((picture.dts, false));
-        let keyframe = keyframe || picture.claims_start();
-        self.idle = Some((since, keyframe));
-        if picture.dts.saturating_sub(since) > GOP_MAX_MS { Err(no_idr(keyframe)) } else { Ok(()) }
+        let begun = Idle { since: picture.dts, arrival: picture.arrival, keyframe: false };
+        let idle = self.idle.get_or_insert(begun);
+        idle.keyframe |= picture.claims_start();
+        let by_stamps = picture.dts.saturating_sub(idle.since);
+        let lasted = by_stamps.max(picture.arrival.micros_since(idle.arrival) / 1000);
+        let keyframe = idle.keyframe;
+        if self.video_config().is_none() {
+            return if lasted > CONFIG_WAIT_MS { Err(no_config()) } else { Ok(()) };
+        }
+        if by_stamps > GOP_MAX_MS { Err(no_idr(keyframe)) } else { Ok(()) }
     }
 
     /// The next frame of sound.

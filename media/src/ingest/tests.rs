@@ -285,6 +285,20 @@ fn pictures_without_a_start_are_left_out_then_refused() {
     assert_eq!(feed.verdict.as_ref().map(|v| v.code), Some(Code::GopTooLong));
 }
 
+/// By their stamps, and on arrival for a publisher whose clock stands.
+#[test]
+fn pictures_without_a_configuration_are_refused_soon() {
+    for stamped in [true, false] {
+        let mut feed = Feed::new(48_000);
+        for n in 0..=120 {
+            feed.picture_at(n * 33, if stamped { n * 33 } else { 0 }, 0, n % 30 == 0);
+            assert_eq!(feed.verdict, None, "{n}");
+        }
+        feed.picture_at(4_100, if stamped { 4_100 } else { 0 }, 0, true);
+        assert_eq!(feed.verdict.as_ref().map(|v| v.code), Some(Code::VideoConfig), "{stamped}");
+    }
+}
+
 #[test]
 fn parameter_sets_in_tags_of_their_own_go_with_the_next_picture() {
     let mut feed = Feed::new(0);

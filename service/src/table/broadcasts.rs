@@ -13,6 +13,7 @@ use media::{
 use super::{
     Encoder, PK, Row, SK, Table, TableError, encoders,
     lives::{entry_key, live_key},
+    revoked,
     store::{Change, Condition, Key, Value, Write},
 };
 
@@ -315,18 +316,14 @@ impl Table {
         self.update_meta("close", broadcast, changes, conditions).await
     }
 
-    /// From live to ending: no publish is taken from here on.
+    /// From live to ending: no publish is taken from here on, and one that runs is cut.
     ///
     /// # Errors
     /// [`TableError::Conflict`] if it is not live.
-    pub async fn begin_ending(&self, broadcast: &BroadcastId) -> Result<(), TableError> {
-        self.update_meta(
-            "begin ending",
-            broadcast,
-            vec![set_state(State::Ending)],
-            vec![state_is(State::Live)],
-        )
-        .await
+    pub async fn begin_ending(&self, broadcast: &BroadcastId, now: WallTime) -> Result<(), TableError> {
+        let state = Write::update(meta_key(broadcast), vec![set_state(State::Ending)]);
+        let writes = vec![state.when(state_is(State::Live)), revoked::of_broadcast(broadcast, now)?];
+        self.write("begin ending", writes).await
     }
 
     /// From live to ending, if `publish` still is the latest: its window has passed, or its broadcaster has stopped.

@@ -7,7 +7,7 @@ use media::{
 };
 
 use super::{
-    Row, SK, State, Table, TableError,
+    Row, SK, State, Table, TableError, revoked,
     store::{Change, Condition, Key, Write},
 };
 
@@ -31,6 +31,8 @@ pub struct Live {
     pub window_seconds: u32,
     /// The image shown live while its publisher is away, by its key in the bucket.
     pub slate: Option<String>,
+    /// It takes no publisher.
+    pub disabled: bool,
     /// Its current or last broadcast.
     pub current: Option<BroadcastId>,
     /// When it was created.
@@ -149,16 +151,34 @@ impl Table {
         Ok(lives)
     }
 
-    /// Replaces a live's stream key.
+    /// Replaces a live's stream key. A publish that was opened with the old one is cut.
     ///
     /// # Errors
     /// [`TableError::Conflict`] if the live has changed meanwhile.
-    pub async fn rotate_key(&self, live: &Live, new: &KeyHash) -> Result<(), TableError> {
+    pub async fn rotate_key(&self, live: &Live, new: &KeyHash, now: WallTime) -> Result<(), TableError> {
         let change = vec![Change::Set("key_hash", new.as_str().into())];
         let meta = Write::update(live_key(&live.live), change)
             .when(Condition::Is("key_hash", live.key_hash.as_str().into()));
-        let writes = vec![meta, Write::delete(key_key(&live.key_hash)), put_key(new, &live.live)];
+        let writes = vec![
+            meta,
+            Write::delete(key_key(&live.key_hash)),
+            put_key(new, &live.live),
+            revoked::of_key(&live.live, &live.key_hash, now)?,
+        ];
         self.write("rotate key", writes).await
+    }
+
+    /// Disables a live, so that it takes no publisher and a running publish is cut, or enables it again.
+    ///
+    /// # Errors
+    /// [`TableError::Conflict`] if there is no such live.
+    pub async fn set_disabled(&self, live: &LiveId, disabled: bool, now: WallTime) -> Result<(), TableError> {
+        let change = vec![Change::Set("disabled", disabled.into())];
+        let writes = vec![
+            Write::update(live_key(live), change).when(Condition::Present(SK)),
+            revoked::of_live(live, disabled, now)?,
+        ];
+        self.write("set disabled", writes).await
     }
 
     /// Deletes a live, its key and its list of broadcasts. What the broadcasts stored stays where it is.
@@ -209,6 +229,7 @@ fn read_live(row: &Row) -> Result<Live, TableError> {
         profile: row.required("profile")?,
         window_seconds: row.required("window")?,
         slate: row.parsed("slate")?,
+        disabled: row.flag("disabled"),
         current: row.parsed("current")?,
         created: WallTime(row.required("created")?),
     })

@@ -13,6 +13,7 @@
 //! BCAST#{id}       INIT#{rung}#{cfg}  initialization segments
 //! ONAIR            {id}               every broadcast that has not ended, for the sweep
 //! ENCODERS         {id}               heartbeat, capacity, standing bindings; TTL
+//! REVOKED          {what}#{which}     keys, lives and broadcasts that publishes were lately deprived of; TTL
 //! ```
 //!
 //! Invariants: an epoch only grows; a publish number only grows; a ledger row, once there, never changes (but for a fill whose segments
@@ -26,6 +27,7 @@ mod dynamo;
 mod encoders;
 mod ledger;
 mod lives;
+mod revoked;
 pub mod store;
 
 use std::sync::Arc;
@@ -35,6 +37,7 @@ pub use broadcasts::{Binding, Broadcast, Closed, Floor, State};
 pub use encoders::Encoder;
 pub use ledger::Ledger;
 pub use lives::{BroadcastEntry, Live};
+pub use revoked::REVOCATION_KEPT_SECONDS;
 use store::{Item, Key, Query, Store, Value, Write};
 
 /// Partition key attribute.

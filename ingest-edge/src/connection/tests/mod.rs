@@ -5,13 +5,21 @@ mod world;
 
 use std::time::Duration;
 
-use media::{chunk::Chunk, time::VIDEO_TIMESCALE, wire::CloseReason};
+use media::{
+    chunk::Chunk,
+    id::StreamKey,
+    time::VIDEO_TIMESCALE,
+    wire::{CloseReason, Revocation},
+};
 
 use self::{
     publisher::{PICTURE_MS, Publisher},
-    world::{Edge, State},
+    world::{Edge, READ_MAX_BYTES_PER_SECOND, State, broadcast},
 };
-use super::{LEAVE_MAX, publish::CLOSE_TIMEOUT};
+use super::{
+    LEAVE_MAX,
+    publish::{CLOSE_TIMEOUT, REFUSAL_STEP},
+};
 use crate::rtmp::{CLOSE_LINGER, Limits};
 
 /// Pictures of a second.
@@ -333,4 +341,107 @@ async fn a_drain_waits_for_no_long_gop_and_for_an_outage() {
     assert_eq!(closes(&edge), [(1, 2, CloseReason::Lost)]);
     assert!(edge.world.pictures(1) >= count(15 * SECOND));
     check_told(&edge);
+}
+
+#[tokio::test(start_paused = true)]
+async fn revoked_rights_cut_a_publish_within_two_seconds_however_long_its_gop() {
+    let key_hash = "sk_the-right-key-0123456789".parse::<StreamKey>().unwrap().hash();
+    for (revocation, told, keeps_all) in [
+        (Revocation::Key { live: "shop".parse().unwrap(), key_hash }, "key-replaced", true),
+        (Revocation::Live { live: "shop".parse().unwrap() }, "live-disabled", true),
+        (Revocation::Broadcast { broadcast: broadcast() }, "ended", false),
+    ] {
+        let edge = Edge::new();
+        edge.watch();
+        let mut publisher = Publisher::start(&edge, 9 * SECOND, 0).await;
+        assert!(publisher.send_until(12 * SECOND).await);
+        edge.world.state().revocations.push(revocation);
+        let revoked = edge.world.elapsed();
+        assert!(!publisher.send_until(17 * SECOND).await);
+        let cut = edge.world.elapsed() - revoked - CLOSE_LINGER;
+        assert!(cut <= secs(2), "{told} after {cut:?}");
+        assert!(publisher.heard(told), "{told}");
+        edge.finished().await;
+        let (chunks, pictures) = if keeps_all { (2, count(12 * SECOND)) } else { (1, count(9 * SECOND)) };
+        assert_eq!(closes(&edge), [(1, chunks, CloseReason::Stopped)], "{told}");
+        assert!(edge.world.pictures(1) >= pictures, "{told}: what came before is kept");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_revoked_is_asked_once_a_second_and_only_while_somebody_is_on_air() {
+    let edge = Edge::new();
+    edge.watch();
+    tokio::time::sleep(secs(60)).await;
+    assert_eq!(edge.world.state().asked_revoked, 0);
+    let (mut one, mut other) =
+        tokio::join!(Publisher::start(&edge, SECOND, 0), Publisher::start(&edge, SECOND, 0));
+    tokio::join!(one.send_until(20 * SECOND), other.send_until(20 * SECOND));
+    let asked = edge.world.state().asked_revoked;
+    assert!((18..=26).contains(&asked), "{asked}");
+    // An outage is no revocation.
+    edge.world.state().gateway_down = true;
+    tokio::join!(one.send_until(25 * SECOND), other.send_until(25 * SECOND));
+    edge.world.state().gateway_down = false;
+    one.reset();
+    other.reset();
+    tokio::time::sleep(secs(10)).await;
+    let asked = edge.world.state().asked_revoked;
+    tokio::time::sleep(secs(60)).await;
+    assert_eq!(edge.world.state().asked_revoked, asked);
+    edge.finished().await;
+}
+
+/// How long a refusal takes says nothing about the key: a text that can't be one, and lookups of different length.
+#[tokio::test(start_paused = true)]
+async fn refusals_leave_at_a_fixed_time() {
+    for (key, lookup_ms) in
+        [("bad!", 0), ("sk_a-key-nobody-has-0000000", 1), ("sk_a-key-nobody-has-0000000", 499)]
+    {
+        let edge = Edge::new();
+        edge.world.state().refuse_after = Some(Duration::from_millis(lookup_ms));
+        let asked = edge.world.elapsed();
+        let publisher = Publisher::ask(&edge, key).await;
+        while !publisher.heard("unknown-key") {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let took = edge.world.elapsed() - asked;
+        assert!(took >= REFUSAL_STEP && took <= REFUSAL_STEP + Duration::from_millis(20), "{key}: {took:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_floods_is_read_at_the_rate_and_then_cut() {
+    let edge = Edge::new();
+    let mut publisher = Publisher::ask(&edge, "").await;
+    drop(publisher);
+    // On air, and sending data that nobody wants as fast as it is taken.
+    publisher = Publisher::start(&edge, SECOND, 0).await;
+    assert!(publisher.send_until(SECOND).await);
+    let (began, mut sent) = (edge.world.elapsed(), 0u64);
+    while !publisher.heard("no-media") && publisher.data(10_000).await {
+        sent += 10_000;
+    }
+    let passed = edge.world.elapsed() - began;
+    // It counts as silent after 8 s without pictures or sound, however much else it sends.
+    assert!(passed >= secs(7) && passed <= secs(12), "{passed:?}");
+    assert!(publisher.heard("no-media"));
+    let most = u64::from(READ_MAX_BYTES_PER_SECOND) * (passed.as_secs() + 6);
+    assert!(sent <= most, "{sent} of {most}");
+    edge.finished().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bug_in_one_connection_is_nobody_elses() {
+    let edge = Edge::new();
+    let mut good = Publisher::start(&edge, SECOND, 0).await;
+    assert!(good.send_until(2 * SECOND).await);
+    edge.world.state().bug = true;
+    let mut unlucky = Publisher::ask(&edge, "sk_the-right-key-0123456789").await;
+    unlucky.closed().await;
+    edge.world.state().bug = false;
+    assert!(good.send_until(6 * SECOND).await);
+    good.unpublish().await;
+    edge.finished().await;
+    assert_eq!(edge.world.pictures(1), count(6 * SECOND));
 }

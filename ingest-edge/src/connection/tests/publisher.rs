@@ -41,17 +41,8 @@ pub(super) struct Publisher {
 impl Publisher {
     /// Connects, and publishes until it is told that it is on air.
     pub(super) async fn start(edge: &Edge, gop: u32, base: u32) -> Self {
-        let (reader, socket) = tokio::io::split(edge.accept());
-        let heard = Arc::new(Mutex::new(Vec::new()));
-        let reading = tokio::spawn(read(reader, Arc::clone(&heard)));
-        let began = Instant::now();
-        let mut publisher = Self { socket, heard, reading, gop, base, began, pictures: 0, sounds: 0 };
-        publisher.raw(&[3; 3073]).await;
-        let connect = [text("connect"), number(1.0), b"\x03\x00\x03app\x02\x00\x04live\x00\x00\x09".to_vec()];
-        publisher.command(0, &connect).await;
-        publisher.command(0, &[text("createStream"), number(2.0), vec![5]]).await;
-        let key = text("sk_the-right-key-0123456789");
-        publisher.command(1, &[text("publish"), number(3.0), vec![5], key, text("live")]).await;
+        let mut publisher = Self::ask(edge, "sk_the-right-key-0123456789").await;
+        (publisher.gop, publisher.base) = (gop, base);
         while !publisher.heard("NetStream.Publish.Start") {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -59,6 +50,26 @@ impl Publisher {
         publisher.message(VIDEO, 1, base, &[b"\x17\x00\x00\x00\x00", AVC_CONFIG].concat()).await;
         publisher.message(AUDIO, 1, base, b"\xaf\x00\x12\x10").await;
         publisher
+    }
+
+    /// Connects, and asks to publish with a key.
+    pub(super) async fn ask(edge: &Edge, key: &str) -> Self {
+        let (reader, socket) = tokio::io::split(edge.accept());
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let reading = tokio::spawn(read(reader, Arc::clone(&heard)));
+        let began = Instant::now();
+        let mut publisher = Self { socket, heard, reading, gop: 1, base: 0, began, pictures: 0, sounds: 0 };
+        publisher.raw(&[3; 3073]).await;
+        let connect = [text("connect"), number(1.0), b"\x03\x00\x03app\x02\x00\x04live\x00\x00\x09".to_vec()];
+        publisher.command(0, &connect).await;
+        publisher.command(0, &[text("createStream"), number(2.0), vec![5]]).await;
+        publisher.command(1, &[text("publish"), number(3.0), vec![5], text(key), text("live")]).await;
+        publisher
+    }
+
+    /// Sends a data message that is of no use. False when the connection is closed.
+    pub(super) async fn data(&mut self, bytes: usize) -> bool {
+        self.message(18, 1, 0, &vec![0xFF; bytes]).await
     }
 
     /// Sends earlier by so much than its pictures are shown.

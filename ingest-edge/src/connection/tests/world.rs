@@ -13,7 +13,10 @@ use media::{
     names,
     time::{Ticks, WallTime},
     verdict::{Code, Verdict},
-    wire::{ChunkReply, Close, CloseReply, GatewayRequest, OpenReply, Opened, StartReply},
+    wire::{
+        ChunkReply, Close, CloseReply, GatewayRequest, OpenReply, Opened, Revocation, RevokedReply,
+        StartReply,
+    },
 };
 use serde::{Serialize, de::DeserializeOwned};
 use service::clock::{Clock, Source};
@@ -23,12 +26,15 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     backend::{Backend, CallError},
     connection::{Connection, Shared},
+    revocation,
     rtmp::{self, Limits},
     upload::{Budget, PROCESS_BYTES_MAX},
 };
 
 /// What a call takes when all is well.
 const CALL_TAKES: Duration = Duration::from_millis(20);
+/// How fast a connection is read.
+pub(super) const READ_MAX_BYTES_PER_SECOND: u32 = 1_000_000;
 /// What a publisher's socket holds: little, so that it feels at once that it is not read.
 const SOCKET_BYTES: usize = 4 << 10;
 
@@ -61,6 +67,12 @@ pub(super) struct State {
     pub(super) most_writing: usize,
     writing: usize,
     pub(super) told: Vec<ChunkPos>,
+    pub(super) revocations: Vec<Revocation>,
+    pub(super) asked_revoked: u32,
+    /// `open` is refused after so long.
+    pub(super) refuse_after: Option<Duration>,
+    /// `open` panics: a bug.
+    pub(super) bug: bool,
     pub(super) closes: Vec<(Duration, Close)>,
 }
 
@@ -74,7 +86,7 @@ fn reply<T: Serialize, R: DeserializeOwned>(reply: T) -> R {
     serde_json::from_value(serde_json::to_value(reply).unwrap()).unwrap()
 }
 
-fn broadcast() -> BroadcastId {
+pub(super) fn broadcast() -> BroadcastId {
     BroadcastId::new(1_700_000_000_001, [0; 10])
 }
 
@@ -134,7 +146,13 @@ impl Backend for World {
     }
 
     async fn ask<R: DeserializeOwned + Send>(&self, request: &GatewayRequest) -> Result<R, CallError> {
-        tokio::time::sleep(CALL_TAKES).await;
+        let refuse_after = self.state().refuse_after.filter(|_| matches!(request, GatewayRequest::Open(_)));
+        tokio::time::sleep(refuse_after.unwrap_or(CALL_TAKES)).await;
+        if refuse_after.is_some() {
+            let verdict = Verdict::new(Code::UnknownKey, "No.");
+            return Ok(reply(OpenReply::Refused(verdict)));
+        }
+        assert!(!(self.state().bug && matches!(request, GatewayRequest::Open(_))), "a bug");
         let mut state = self.state();
         if state.gateway_down {
             return Err(down());
@@ -166,6 +184,10 @@ impl Backend for World {
                 state.closes.push((at, close.clone()));
                 reply(CloseReply::Closed)
             }
+            GatewayRequest::Revoked => {
+                state.asked_revoked += 1;
+                reply(RevokedReply { revocations: state.revocations.clone() })
+            }
             GatewayRequest::End(_) | GatewayRequest::Handover(_) | GatewayRequest::Sweep => {
                 panic!("not an edge's: {request:?}")
             }
@@ -196,6 +218,7 @@ impl Edge {
                 public_url: "rtmps://localhost/live".to_owned(),
                 limits: Limits::default(),
             },
+            read_max: READ_MAX_BYTES_PER_SECOND,
             drain: drain.clone(),
             tasks: tasks.clone(),
         };
@@ -209,6 +232,11 @@ impl Edge {
         let connection = Connection::new(server, peer, Arc::clone(&self.shared));
         self.connections.spawn(connection.run());
         client
+    }
+
+    /// Lets it ask what has been revoked.
+    pub(super) fn watch(&self) {
+        tokio::spawn(revocation::watch(Arc::clone(&self.world), Arc::clone(&self.shared.on_air)));
     }
 
     /// Waits until every connection has ended and every publish is finished.

@@ -61,14 +61,15 @@ impl Session {
     }
 
     fn connect(&mut self, transaction: f64, app: Option<&str>, client: String, enhanced: bool) {
-        if app.map(|app| app.trim_end_matches('/')) != Some(APP) {
+        let Some(behind) = app.and_then(publish_name::behind_app) else {
             let url = &self.config.public_url;
             let description = format!(
                 "Wrong server URL. Use {url} as the server and put the stream key in the stream key field."
             );
             self.reject_connect(transaction, Reason::WrongUrl, &description);
             return;
-        }
+        };
+        self.behind = behind;
         self.phase = Phase::Connected;
         self.send(&Outgoing::window_ack_size(WINDOW_BYTES));
         self.send(&Outgoing::set_peer_bandwidth(WINDOW_BYTES));
@@ -96,12 +97,14 @@ impl Session {
             self.send(&command::on_status(stream_id, StatusLevel::Error, BAD_NAME, &description));
             return;
         }
-        if !self.streams.contains(&stream_id) {
+        // Whoever never asks for a stream takes one for granted.
+        let granted = self.next_stream == 1 && stream_id <= 1;
+        if !granted && !self.streams.contains(&stream_id) {
             let description = "Publish on a stream that was not created.";
             self.refuse_on(stream_id, BAD_NAME, Reason::Protocol, description);
             return;
         }
-        let (key, parameters) = match publish_name::parse(name) {
+        let (key, parameters) = match publish_name::parse(&self.behind, name) {
             Ok(parsed) => parsed,
             Err(fault) => {
                 let what = match fault {

@@ -1,11 +1,12 @@
 //! Audio, video, aggregates and metadata: from messages to events of the one publish.
 //!
-//! Invariant: an event leaves only for a live publish, from its own message stream; what comes ahead of the decision is
+//! Invariant: an event leaves only for a live publish, from its own message stream or from stream 0, where careless clients put their
+//! data; what comes ahead of the decision is
 //! held back within bounds. Empty audio and video messages, which some servers' dialects use as no-ops, are dropped.
 
 use super::super::aggregate;
-use super::super::amf0;
 use super::super::chunk_reader::Message;
+use super::super::command;
 use super::super::error::ErrorKind;
 use super::super::event::Event;
 use super::super::limits::HELD_MESSAGE_OVERHEAD_BYTES;
@@ -19,7 +20,7 @@ impl Session {
         let publishing = match self.publish {
             Publish::None => false,
             Publish::Undecided { stream_id, .. } | Publish::Live { stream_id } => {
-                stream_id == message.stream_id
+                message.stream_id == stream_id || message.stream_id == 0
             }
         };
         if !publishing {
@@ -64,12 +65,8 @@ impl Session {
         if payload.len() > self.config.limits.max_amf_bytes {
             return Err("data message too large");
         }
-        let payload = match payload.split_first() {
-            Some((0, amf0)) if type_id == type_id::DATA_AMF3 => amf0,
-            _ if type_id == type_id::DATA_AMF3 => return Err("data message in amf3"),
-            _ => payload,
-        };
-        let values = amf0::decode(payload).map_err(|_| "data message is not well-formed amf0")?;
+        let values = command::decode(payload, type_id == type_id::DATA_AMF3)
+            .map_err(|_| "data message is not well-formed amf")?;
         Metadata::from_values(values).ok_or("data message other than metadata")
     }
 

@@ -23,8 +23,9 @@ use super::command::{self, StatusLevel};
 use super::error::{Error, ErrorKind, NotPending};
 use super::event::{Event, Output};
 use super::handshake::Handshake;
-use super::limits::{Limits, WINDOW_BYTES};
+use super::limits::{Limits, MIN_WINDOW_BYTES, WINDOW_BYTES};
 use super::message::{self, Outgoing, type_id};
+use super::publish_name::Behind;
 
 /// What a session needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +56,8 @@ pub struct Session {
     reader: ChunkReader,
     writer: ChunkWriter,
     clocks: Clocks,
+    /// What the server URL has behind the application's name.
+    behind: Behind,
     /// Message streams created and not deleted.
     streams: Vec<u32>,
     next_stream: u32,
@@ -79,6 +82,7 @@ impl Session {
             phase: Phase::Handshake(Handshake::new(seed)),
             writer: ChunkWriter::new(),
             clocks: Clocks::default(),
+            behind: Behind::default(),
             streams: Vec::new(),
             next_stream: 1,
             publish: Publish::None,
@@ -245,7 +249,7 @@ impl Session {
             }
             type_id::WINDOW_ACK_SIZE => match message.payload.first_chunk() {
                 Some(size) => {
-                    self.window = u64::from(u32::from_be_bytes(*size));
+                    self.window = u64::from(u32::from_be_bytes(*size).max(MIN_WINDOW_BYTES));
                     Ok(())
                 }
                 None => Err(ErrorKind::ControlTruncated {

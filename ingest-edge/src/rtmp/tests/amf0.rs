@@ -114,7 +114,7 @@ fn the_number_of_values_is_bounded_and_never_allocated_ahead() {
 
 #[test]
 fn reserved_and_foreign_markers_are_named() {
-    assert_eq!(decode(b"\x05\x11\x04").unwrap_err().kind, Fault::Amf3);
+    assert_eq!(decode(b"\x05\x11\x12").unwrap_err().kind, Fault::Marker(0x12));
     for marker in [0x04, 0x09, 0x0E, 0x12, 0xFF] {
         let error = decode(&[0x05, marker]).unwrap_err();
         assert_eq!((error.kind, error.position), (Fault::Marker(marker), 1));

@@ -13,9 +13,15 @@ const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Round numbers for what a publish waits for.
+/// Round numbers for what is waited for.
 fn patient() -> Limits {
-    Limits { idle_timeout: secs(30), media_timeout: secs(60), ..Limits::default() }
+    Limits {
+        handshake_timeout: secs(10),
+        setup_timeout: secs(15),
+        idle_timeout: secs(30),
+        media_timeout: secs(60),
+        ..Limits::default()
+    }
 }
 
 fn late(peer: &mut Peer, at: Duration) -> Wait {
@@ -30,11 +36,11 @@ fn late(peer: &mut Peer, at: Duration) -> Wait {
 
 #[test]
 fn the_handshake_has_a_deadline_that_dripping_does_not_move() {
-    let mut peer = Peer::new(Limits::default());
+    let mut peer = Peer::new(patient());
     assert_eq!(peer.timeout, secs(10));
     assert_eq!(late(&mut peer, secs(10)), Wait::Handshake);
 
-    let mut peer = Peer::new(Limits::default());
+    let mut peer = Peer::new(patient());
     for second in 0..10 {
         peer.now = secs(second);
         peer.bytes(&[3]).unwrap();
@@ -45,7 +51,7 @@ fn the_handshake_has_a_deadline_that_dripping_does_not_move() {
 
 #[test]
 fn a_publish_must_be_asked_for_in_time_and_again_after_one() {
-    let mut peer = Peer::new(Limits::default());
+    let mut peer = Peer::new(patient());
     peer.now = secs(3);
     peer.bytes(&[3; 3073]).unwrap();
     assert_eq!(peer.timeout, secs(18));
@@ -54,7 +60,7 @@ fn a_publish_must_be_asked_for_in_time_and_again_after_one() {
     assert_eq!(peer.timeout, secs(18), "connecting is not publishing");
     assert_eq!(late(&mut peer, secs(18)), Wait::Publish);
 
-    let mut peer = Peer::live(Limits::default());
+    let mut peer = Peer::live(patient());
     peer.now = secs(100);
     peer.command(1, &[super::peer::text("closeStream")]).unwrap();
     assert_eq!(peer.timeout, secs(115));
@@ -114,6 +120,15 @@ fn a_pause_of_the_servers_own_is_not_the_peers_silence() {
     assert_eq!(peer.timeout, secs(315));
     peer.timeout_at(secs(314)).unwrap();
     assert!(!peer.closed);
+}
+
+/// Whatever is waited for in vain is told within ten seconds.
+#[test]
+fn by_default_nobody_is_waited_for_longer_than_ten_seconds() {
+    let ten = secs(10);
+    let limits = Limits::default();
+    assert!(limits.handshake_timeout < ten && limits.setup_timeout < ten);
+    assert!(limits.idle_timeout < ten && limits.media_timeout < ten);
 }
 
 #[test]

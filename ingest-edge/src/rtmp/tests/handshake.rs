@@ -1,7 +1,9 @@
 //! The handshake: both schemes against a foreign client, from partial input, and what is refused.
 
 use bytes::BytesMut;
+use hmac::{Hmac, Mac};
 use rml_rtmp::handshake::{Handshake as Client, HandshakeProcessResult, PeerType};
+use sha2::Sha256;
 
 use super::super::error::ErrorKind;
 use super::super::handshake::Handshake;
@@ -54,6 +56,43 @@ fn digests_are_found_wherever_they_are() {
             panic!("the client is not content");
         };
         assert_ne!(c2, reply[1..1537], "the client found the server's");
+    }
+}
+
+/// Flash's two schemes, by hand: where C1's own bytes name the digest's place, S1's name it in the same way; S2 is signed with a key made
+/// of C1's digest.
+#[test]
+fn each_scheme_is_answered_in_kind() {
+    const SUFFIX: &str = "f0eec24a8068bee82e00d0d1029e7e576eec5d2d29806fab93b8e636cfeb31ae";
+    let mac = |key: &[u8], parts: &[&[u8]]| {
+        let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
+        parts.iter().for_each(|part| mac.update(part));
+        mac.finalize().into_bytes().to_vec()
+    };
+    let suffix: Vec<u8> =
+        (0..32).map(|n| u8::from_str_radix(&SUFFIX[2 * n..2 * n + 2], 16).unwrap()).collect();
+    // The bytes that name the place, and where what they name is counted from.
+    for (field, base) in [(8, 12), (772, 776)] {
+        for seed in 0..16_u8 {
+            let place = |packet: &[u8]| {
+                base + packet[field..field + 4].iter().map(|byte| usize::from(*byte)).sum::<usize>() % 728
+            };
+            let mut c1: Vec<u8> =
+                (0..1536_usize).map(|n| u8::try_from(n * 7 % 251).unwrap() ^ seed).collect();
+            c1[..8].copy_from_slice(&[0, 0, 0, 1, 128, 0, 7, 2]);
+            let at = place(&c1);
+            let digest = mac(b"Genuine Adobe Flash Player 001", &[&c1[..at], &c1[at + 32..]]);
+            c1[at..at + 32].copy_from_slice(&digest);
+            let mut server = Handshake::new([seed; 32]);
+            let (reply, _, _) = feed(&mut server, &[&[3], &c1[..]].concat(), 777);
+            let (s1, s2) = (&reply[1..1537], &reply[1537..]);
+            assert!(s1[4] >= 3, "a version that has digests");
+            let at = place(s1);
+            let own = mac(b"Genuine Adobe Flash Media Server 001", &[&s1[..at], &s1[at + 32..]]);
+            assert_eq!(s1[at..at + 32], own, "S1, {field} {seed}");
+            let key = mac(&[&b"Genuine Adobe Flash Media Server 001"[..], &suffix].concat(), &[&digest]);
+            assert_eq!(s2[1504..], mac(&key, &[&s2[..1504]]), "S2, {field} {seed}");
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod aggregates;
 mod amf0;
+mod amf3;
 mod capture;
 mod chunks;
 mod client;

@@ -70,7 +70,7 @@ fn whoever_speaks_enhanced_rtmp_is_told_what_is_taken() {
 
 #[test]
 fn another_application_is_refused_with_the_right_url() {
-    for app in ["", "Live", "live/s3cret", "live?k=s3cret", "app"] {
+    for app in ["", "Live", "lives3cret", "app/live/s3cret", "app"] {
         let mut peer = Peer::shaken(Limits::default());
         peer.connect(app).unwrap();
         let statuses = peer.statuses();
@@ -248,9 +248,10 @@ fn malformed_commands_end_the_connection() {
     assert_eq!(fault(&mut shaken(), command, named), ErrorKind::CommandShape);
     let publish = encode(&[text("publish"), Value::Number(1.0)]).to_vec();
     assert_eq!(fault(&mut shaken(), command, publish), ErrorKind::CommandBeforeConnect);
-    assert_eq!(fault(&mut shaken(), type_id::COMMAND_AMF3, vec![1, 2]), ErrorKind::CommandAmf3);
     let encoding = |kind, position| ErrorKind::CommandEncoding(amf0::Error { position, kind });
-    assert_eq!(fault(&mut shaken(), command, vec![0x11]), encoding(amf0::Fault::Amf3, 0));
+    assert_eq!(fault(&mut shaken(), type_id::COMMAND_AMF3, vec![1, 2]), ErrorKind::CommandShape);
+    assert_eq!(fault(&mut shaken(), type_id::COMMAND_AMF3, vec![6]), encoding(amf0::Fault::Truncated, 1));
+    assert_eq!(fault(&mut shaken(), command, vec![0x11]), encoding(amf0::Fault::Truncated, 1));
 
     // 50 to 100 kB of nested values before authentication.
     let mut nested = encode(&[text("connect"), Value::Number(1.0)]).to_vec();
@@ -269,6 +270,60 @@ fn amf3_commands_with_amf0_inside_are_understood() {
     payload.extend_from_slice(&encode(&[text("createStream"), Value::Number(2.0), Value::Null]));
     peer.message(3, &message(type_id::COMMAND_AMF3, 0, 0, payload)).unwrap();
     assert_eq!(peer.commands()[0].1[3], Value::Number(1.0));
+}
+
+/// A whole publish in AMF3 from the first byte of each message on, and with AMF3 values behind AMF0's switch marker.
+#[test]
+fn commands_in_amf3_are_understood() {
+    let text = |text: &str| [&[6, u8::try_from(text.len() * 2 + 1).unwrap()], text.as_bytes()].concat();
+    // Anonymous, dynamic: app, flashVer, then the end.
+    let object =
+        [&b"\x0A\x0B\x01\x07app"[..], &text("live"), b"\x11flashVer", &text("test"), b"\x01"].concat();
+    let int = |n: u8| vec![4, n];
+    let null = || vec![1];
+    for bare in [true, false] {
+        let mut peer = Peer::shaken(Limits::default());
+        let mut send = |stream: u32, values: &[Vec<u8>]| {
+            let payload = if bare {
+                values.concat()
+            } else {
+                [vec![0], values.iter().flat_map(|value| [&[0x11], &value[..]].concat()).collect()].concat()
+            };
+            peer.message(3, &message(type_id::COMMAND_AMF3, stream, 0, payload)).unwrap();
+        };
+        send(0, &[text("connect"), int(1), object.clone()]);
+        send(0, &[text("createStream"), int(2), null()]);
+        send(1, &[text("publish"), int(3), null(), text("key"), text("live")]);
+        let events = peer.events();
+        let [Event::Connected { client }, Event::PublishRequested(request)] = &events[..] else {
+            panic!("{events:?}")
+        };
+        assert_eq!((client.as_str(), request.key.reveal()), ("test", "key"));
+    }
+}
+
+/// The application may be told in tcUrl only, a key in either, and a stream may be taken for granted.
+#[test]
+fn careless_clients_get_in() {
+    let mut peer = Peer::shaken(Limits::default());
+    let object = vec![("tcUrl".to_owned(), text("rtmp://host:1935/live/key"))];
+    peer.command(0, &[text("connect"), Value::Number(1.0), Value::Object(object)]).unwrap();
+    peer.publish(1, "").unwrap();
+    let events = peer.events();
+    let [_, Event::PublishRequested(request)] = &events[..] else { panic!("{events:?}") };
+    assert_eq!((request.key.reveal(), request.stream_id), ("key", 1));
+
+    let mut peer = Peer::connected(Limits::default());
+    peer.publish(0, "key").unwrap();
+    peer.session.accept_publish(peer.now).unwrap();
+    send_video(&mut peer, 0, 3);
+    assert_eq!(peer.events().pop(), Some(video(3)));
+
+    // Data on stream 0, of a publish on stream 1.
+    let mut peer = Peer::live(Limits::default());
+    let values = [text("@setDataFrame"), text("onMetaData"), Value::Object(vec![])];
+    peer.message(4, &message(type_id::DATA_AMF0, 0, 0, encode(&values))).unwrap();
+    assert!(matches!(&peer.events()[..], [Event::Metadata(_)]));
 }
 
 #[test]
@@ -393,6 +448,18 @@ fn acknowledgements_carry_the_total() {
     }
     assert_eq!(totals.len(), 4);
     assert!(totals[0] > 20_000 && totals.windows(2).all(|pair| pair[1] - pair[0] > 20_000), "{totals:?}");
+}
+
+/// A window of nothing, as broken or hostile clients announce it, does not make every read answered.
+#[test]
+fn tiny_windows_are_not_obeyed() {
+    let mut peer = Peer::live(Limits::default());
+    peer.message(2, &message(type_id::WINDOW_ACK_SIZE, 0, 0, vec![0; 4])).unwrap();
+    peer.replies.clear();
+    for timestamp in 0..100 {
+        peer.message(6, &message(type_id::VIDEO, 1, timestamp, vec![1; 1000])).unwrap();
+    }
+    assert!((4..=8).contains(&peer.replies.len()), "{}", peer.replies.len());
 }
 
 /// An acknowledgement that a client has not read when it closes costs it the end of its stream (see `WINDOW_BYTES`), so
