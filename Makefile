@@ -67,6 +67,11 @@ check: setup-tests player tests/browser/node_modules/.package-lock.json
 simulate:
 	@$(CARGO) run --release --locked -p simulation -- --seeds $(SEEDS)
 
+# Camera to screen, in the browser, of a release build. Wants a quiet machine.
+.PHONY: bench-latency
+bench-latency: build setup-tests tests/browser/node_modules/.package-lock.json
+	@$(PROFILE_DIR)/bench-latency $(SECONDS)
+
 clean:
 	@$(CARGO) clean
 	@rm -rf player/dist player/node_modules tests/browser/node_modules

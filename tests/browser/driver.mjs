@@ -2,6 +2,7 @@
  * Drives a headless Chromium for the end-to-end tests. One task as JSON in argv[2], one report as a JSON
  * line on standard output:
  *   {"task":"play","player":"dashjs"|"shaka","mpd":URL,"seconds":N,"live":bool,"rate":N,"patient":bool}
+ *   {"task":"glass","url":URL,"settle":N,"seconds":N}
  *   {"task":"pages","http":URL,"paths":[...],"seconds":N,"screenshots":DIR}
  * Exit code 0 when the browser could be driven; what went wrong in the page is in the report.
  */
@@ -81,6 +82,24 @@ async function play(task) {
   }
 }
 
+/** Reads the time that a camera has drawn, from gopcast's own page. */
+async function glass(task) {
+  const browser = await launch();
+  try {
+    const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+    const errors = [];
+    watch(page, errors);
+    await page.goto(task.url);
+    await page.waitForFunction(() => globalThis.gopcast?.stats().state === 'playing', null, { timeout: 30_000 });
+    // The page's own policy lets no script in but by the debugger.
+    await page.evaluate(await readFile(join(HERE, 'glass.js'), 'utf8'));
+    const report = await page.evaluate((given) => globalThis.glass(given), task);
+    return { ...report, errors };
+  } finally {
+    await browser.close();
+  }
+}
+
 async function pages(task) {
   const browser = await launch();
   try {
@@ -126,5 +145,5 @@ async function pages(task) {
 }
 
 const task = JSON.parse(process.argv[2]);
-const report = await (task.task === 'pages' ? pages(task) : play(task));
+const report = await { pages, play, glass }[task.task](task);
 process.stdout.write(`${JSON.stringify(report)}\n`);

@@ -235,3 +235,33 @@ pub fn visit(http: &str, paths: &[String], seconds: u64, screenshots: &Path) -> 
     let limit = Duration::from_secs(seconds * u64::try_from(paths.len()).unwrap_or(1));
     drive(&task, limit)
 }
+
+/// What a viewer of gopcast's own page saw of a camera that draws the time; seconds.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Glass {
+    /// What the page did wrong.
+    pub errors: Vec<String>,
+    /// From drawing to being shown, of each picture that was read.
+    pub seen: Vec<f64>,
+    /// Pictures whose stamp could not be read.
+    pub unread: u64,
+    /// Stops of playback.
+    pub stalls: u64,
+    /// The latency that the player says, each second.
+    pub latency: Vec<f64>,
+    /// The one that it aims at.
+    pub target: Vec<f64>,
+    /// What it has in its buffer.
+    pub buffer: Vec<f64>,
+}
+
+/// Opens gopcast's own page of a live whose pictures carry the milliseconds of the wall clock as their number, waits `settle` seconds from
+/// the first picture on, and reads for `seconds`.
+///
+/// # Errors
+/// When the browser can't be driven; what the page did wrong is in the report.
+pub fn glass(http: &str, path: &str, settle: u64, seconds: u64) -> Result<Glass> {
+    let task = serde_json::json!({ "task": "glass", "url": format!("{http}{path}"), "settle": settle, "seconds": seconds });
+    drive(&task, Duration::from_secs(settle + seconds))
+}
