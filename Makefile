@@ -2,6 +2,7 @@
 # make test    set up and run all tests
 # make chaos   kill everything under running shows, for half an hour, and print what came of it
 # make build   set up and build everything optimised
+# make bench-transcode  what transcoding costs and looks like beside one ffmpeg command (docs/BENCHMARKS.md)
 # make simulate  a million shows with everything that may go wrong, in simulated time (docs/SIMULATION.md); SEEDS=… for fewer or more
 #
 # What is printed on the way goes to standard error: `make -s run ARGS=--json` leaves standard output to `gopcast`.
@@ -18,7 +19,7 @@ export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 .PHONY: help run build test chaos check setup setup-tests player clean
 
 help:
-	@sed -n 's/^# //p' Makefile | head -5
+	@sed -n 's/^# //p' Makefile | head -6
 
 setup:
 	@scripts/setup.sh
@@ -30,7 +31,7 @@ run: build
 	@exec $(PROFILE_DIR)/gopcast up --demo $(ARGS)
 
 build: setup player
-	@$(CARGO) build --release --locked --workspace --exclude simulation --bins 1>&2
+	@$(CARGO) build --release --locked --workspace --exclude simulation --exclude bench --bins 1>&2
 
 player: player/dist/index.html
 
@@ -71,6 +72,13 @@ simulate:
 .PHONY: bench-latency
 bench-latency: build setup-tests tests/browser/node_modules/.package-lock.json
 	@$(PROFILE_DIR)/bench-latency $(SECONDS)
+
+# Benchmarks (docs/BENCHMARKS.md); BENCH="…" goes to the program.
+BENCH ?=
+.PHONY: bench-transcode
+bench-transcode: build setup-tests
+	@$(CARGO) build --release --locked -p bench --bins 1>&2
+	@$(PROFILE_DIR)/bench-transcode $(BENCH)
 
 clean:
 	@$(CARGO) clean

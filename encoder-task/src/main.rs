@@ -8,7 +8,10 @@ use encoder_task::{
     heartbeat, http,
     manager::Manager,
     retry::Health,
-    session::{Deps, Workshop, transcoder::Ffmpeg},
+    session::{
+        Deps, Workshop,
+        transcoder::{CHUNKS_AT_ONCE, Ffmpeg},
+    },
     transcode,
 };
 use service::{
@@ -25,8 +28,6 @@ use tokio_util::sync::CancellationToken;
 
 /// How long a draining encoder may take for the chunks in hand, and to hand its broadcasts over. ECS's `stopTimeout` must be longer.
 const DRAIN_GRACE: Duration = Duration::from_secs(25);
-/// Chunks transcoded at once: two fill the cores while one of them is being fetched or stored; more only make each later.
-const CHUNKS_AT_ONCE: usize = 2;
 /// Frame rate that a ladder is recommended for.
 const MEASURE_FPS: u32 = 30;
 

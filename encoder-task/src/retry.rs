@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use media::time::WallTime;
 use service::{backoff::Backoff, bucket::BucketError, clock::Clock, table::TableError};
 use tokio::time::Instant;
 
@@ -61,6 +62,11 @@ impl Health {
         let state = self.lock();
         let oldest = state.calls.values().next().copied();
         state.failing.into_iter().chain(oldest).any(|since| since.elapsed() > AILING_AFTER)
+    }
+
+    /// The time by this process's clock.
+    pub(crate) fn now(&self) -> WallTime {
+        self.clock.now()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -31,6 +31,9 @@ const R360: Rung = rung(360, 700_000);
 pub const HIGH_FRAME_RATE: u32 = 33;
 /// What a rung's bit rate is multiplied with above [`HIGH_FRAME_RATE`], in percent.
 pub const HIGH_FRAME_RATE_FACTOR_PERCENT: u32 = 140;
+/// Rungs with a shorter short side than this have half the frame rate of a source above [`HIGH_FRAME_RATE`], unless they are the top one: who watches
+/// them lacks the bits, and gets a better picture from half as many.
+pub const FULL_RATE_SHORT_SIDE: u32 = 720;
 /// Peak over average bit rate of a rung's capped VBR, in percent: DASH-IF players fetch by the peak.
 pub const MAX_RATE_PERCENT: u32 = 120;
 
@@ -109,10 +112,12 @@ impl Profile {
     /// Pixels that all rungs of this profile have a second, from a 16:9 source of at least its size: the load that it puts on an encoder.
     #[must_use]
     pub fn pixels_per_second(self, fps: u32) -> u64 {
-        self.rungs()
-            .iter()
-            .map(|r| u64::from(r.short_side) * u64::from(r.short_side) * 16 / 9 * u64::from(fps))
-            .sum()
+        let fast = fps > HIGH_FRAME_RATE;
+        let pixels = |(n, r): (usize, &Rung)| {
+            let fps = if halves(fast, n == 0, r.short_side) { fps.div_ceil(2) } else { fps };
+            u64::from(r.short_side) * u64::from(r.short_side) * 16 / 9 * u64::from(fps)
+        };
+        self.rungs().iter().enumerate().map(pixels).sum()
     }
 
     /// The renditions of a source of `width` × `height` pixels: largest first, never empty, none larger than the source.
@@ -120,12 +125,17 @@ impl Profile {
     pub fn renditions(self, width: u32, height: u32, frame_rate: Option<FrameRate>) -> Vec<Rendition> {
         let source_short = width.min(height);
         let fast = frame_rate.is_some_and(|rate| rate.num > HIGH_FRAME_RATE.saturating_mul(rate.den));
-        let percent = if fast { HIGH_FRAME_RATE_FACTOR_PERCENT } else { 100 };
+        let rendition = |top: bool, short_side: u32, bit_rate: u32| {
+            let halved = halves(fast, top, short_side);
+            let percent = if fast && !halved { HIGH_FRAME_RATE_FACTOR_PERCENT } else { 100 };
+            Rendition { halved, ..Rendition::new(width, height, short_side, bit_rate / 100 * percent) }
+        };
         let mut out: Vec<Rendition> = self
             .rungs()
             .iter()
             .filter(|r| r.short_side <= source_short)
-            .map(|r| Rendition::new(width, height, r.short_side, r.bit_rate / 100 * percent))
+            .enumerate()
+            .map(|(n, r)| rendition(n == 0, r.short_side, r.bit_rate))
             .collect();
         if out.is_empty() {
             // Smaller than the smallest rung: one rendition at the source's own size, with bits in proportion.
@@ -133,10 +143,15 @@ impl Profile {
             let area = |side: u32| u64::from(side) * u64::from(side);
             let bits = u64::from(smallest.bit_rate) * area(source_short) / area(smallest.short_side).max(1);
             let bits = u32::try_from(bits).unwrap_or(smallest.bit_rate).max(MIN_BIT_RATE);
-            out.push(Rendition::new(width, height, even(source_short).max(2), bits / 100 * percent));
+            out.push(rendition(true, even(source_short).max(2), bits));
         }
         out
     }
+}
+
+/// Whether a rung has half the source's frame rate.
+fn halves(fast: bool, top: bool, short_side: u32) -> bool {
+    fast && !top && short_side < FULL_RATE_SHORT_SIDE
 }
 
 /// Fewest bits a second for a picture of any size.
@@ -153,6 +168,8 @@ pub struct Rendition {
     pub height: u32,
     /// Average bit rate in bit/s.
     pub bit_rate: u32,
+    /// It has half the source's frame rate.
+    pub halved: bool,
 }
 
 impl Rendition {
@@ -161,7 +178,7 @@ impl Rendition {
         let scaled = (u64::from(long) * u64::from(short_side) + u64::from(short) / 2) / u64::from(short);
         let long_side = even(u32::try_from(scaled).unwrap_or(long)).max(2);
         let (width, height) = if width >= height { (long_side, short_side) } else { (short_side, long_side) };
-        Self { name: format!("{short_side}p"), width, height, bit_rate }
+        Self { name: format!("{short_side}p"), width, height, bit_rate, halved: false }
     }
 
     /// Peak bit rate in bit/s.
@@ -211,6 +228,44 @@ mod tests {
                     assert!(r.width % 2 == 0 && r.height % 2 == 0 && r.bit_rate > 0, "{r:?}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn low_rungs_of_fast_sources_have_half_the_rate_and_no_more_bits() {
+        let of = |profile: Profile, num, den| -> Vec<(String, bool, u32)> {
+            let list = profile.renditions(1280, 720, Some(FrameRate { num, den }));
+            list.into_iter().map(|r| (r.name, r.halved, r.bit_rate)).collect()
+        };
+        let row = |name: &str, halved, bits| (name.to_owned(), halved, bits);
+        let fast = [row("720p", false, 3_500_000), row("480p", true, 1_200_000), row("360p", true, 700_000)];
+        assert_eq!(of(Profile::P720, 60_000, 1001), fast);
+        assert_eq!(of(Profile::P720, 50, 1), fast);
+        assert!(of(Profile::P720, 30, 1).iter().all(|(_, halved, _)| !halved));
+        // The best that a viewer gets is what was sent.
+        assert_eq!(of(Profile::P480, 60, 1), [row("480p", false, 1_680_000), row("360p", true, 700_000)]);
+        assert_eq!(Profile::P480.pixels_per_second(60), 480 * 480 * 16 / 9 * 60 + 360 * 360 * 16 / 9 * 30);
+    }
+
+    #[test]
+    fn the_documented_ladders_are_these() {
+        let page = include_str!("../../docs/LADDERS.md");
+        let mut expected = 0;
+        for profile in Profile::ALL {
+            let rungs: Vec<String> = profile
+                .rungs()
+                .iter()
+                .map(|r| format!("{}p {}", r.short_side, f64::from(r.bit_rate) / 1e6))
+                .collect();
+            let row = format!("| `{profile}` | {} |", rungs.join(", "));
+            assert!(page.contains(&row), "docs/LADDERS.md lacks: {row}");
+            expected += 1;
+        }
+        assert_eq!(page.matches("\n| `").count(), expected, "docs/LADDERS.md has rows of no profile");
+        for number in
+            [HIGH_FRAME_RATE, HIGH_FRAME_RATE_FACTOR_PERCENT, MAX_RATE_PERCENT, FULL_RATE_SHORT_SIDE]
+        {
+            assert!(page.contains(&format!(" {number} ")), "docs/LADDERS.md lacks {number}");
         }
     }
 

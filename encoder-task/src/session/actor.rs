@@ -7,7 +7,7 @@ use media::{
     id::{ChunkPos, ChunkSeq, PublishNo},
     ledger::AUDIO_RUNG,
     names,
-    time::media_origin,
+    time::{WallTime, media_origin},
     verdict::{Code, Verdict},
     wire::{EncoderEvent, EncoderReply},
 };
@@ -56,6 +56,8 @@ pub struct Session {
     finishing: bool,
     /// What the manifests do not show yet.
     dirty: bool,
+    /// The chunks among that, and among what the publisher is writing.
+    unlisted: Vec<Unlisted>,
     /// Its manifests may be final already: nothing but the final ones is written.
     closing: bool,
     /// The last fill may not be stored: nothing is published before it is.
@@ -68,6 +70,23 @@ pub struct Session {
     postponed: Option<Piece>,
 }
 
+/// A committed chunk that no manifest names yet.
+struct Unlisted {
+    pos: ChunkPos,
+    received: WallTime,
+    encoded: WallTime,
+    transcode_ms: u64,
+}
+
+impl Unlisted {
+    /// The manifests that name it are stored.
+    fn listed(&self, of: &Broadcast, now: WallTime) {
+        tracing::info!(live = %of.live, broadcast = %of.broadcast, publish = self.pos.publish.get(), seq = self.pos.seq.0,
+            transcode_ms = self.transcode_ms, since_encoded_ms = now.micros_since(self.encoded) / 1000,
+            since_received_ms = now.micros_since(self.received) / 1000, "chunk listed");
+    }
+}
+
 /// What an effect came to.
 enum Outcome {
     Listed(Result<Vec<ChunkPos>, String>),
@@ -77,7 +96,7 @@ enum Outcome {
     Filled(Box<Filler>, Piece, Filled),
     MadeGood(Box<Filler>, bool),
     Expired(Result<(), TableError>),
-    Published(Box<Publisher>, Result<(), PublishError>),
+    Published(Box<Publisher>, Vec<Unlisted>, Result<(), PublishError>),
     Finished(Result<(), FinishError>),
     Announced,
 }
@@ -124,6 +143,7 @@ impl Session {
             announced: false,
             finishing: false,
             dirty,
+            unlisted: Vec::new(),
             closing,
             unsure,
             publisher: Some(Box::new(publisher)),
@@ -228,9 +248,10 @@ impl Session {
             return Some(work.map(Outcome::Finished).boxed());
         }
         self.dirty = false;
+        let chunks = std::mem::take(&mut self.unlisted);
         let work = async move {
             let result = publisher.publish().await;
-            Outcome::Published(publisher, result)
+            Outcome::Published(publisher, chunks, result)
         };
         Some(work.boxed())
     }
@@ -354,8 +375,11 @@ impl Session {
                 }
             }
             Outcome::Expired(result) => self.expired(result).await?,
-            Outcome::Published(publisher, result) => {
+            Outcome::Published(publisher, chunks, result) => {
                 self.publisher = Some(publisher);
+                if result.is_ok() {
+                    chunks.iter().for_each(|chunk| chunk.listed(&self.meta, now));
+                }
                 match result {
                     Ok(()) if !self.announced => {
                         self.announced = true;
@@ -405,6 +429,9 @@ impl Session {
                     if row.late { ledger.late.push(row) } else { ledger.rows.push(row) }
                 }
                 self.dirty = true;
+                let (received, encoded, transcode_ms) =
+                    (product.received, product.encoded, product.transcode_ms);
+                self.unlisted.push(Unlisted { pos, received, encoded, transcode_ms });
                 self.core.handle(now, Input::Committed(pos, shown));
             }
             Committed::Again(product, binding) => {

@@ -55,6 +55,8 @@ pub struct Product {
     pub inits: Vec<Init>,
     /// When its last byte reached the edge, by the edge's clock.
     pub received: WallTime,
+    /// When its last rung was encoded, by this process's clock.
+    pub encoded: WallTime,
     /// How long transcoding and packaging took, waiting for a slot left out.
     pub transcode_ms: u64,
     /// What is wrong with it: warnings, and at most one fatal verdict.
@@ -117,6 +119,7 @@ impl Workshop {
         let place = place(chunk.header.video.as_ref(), chunk.header.audio.as_ref());
         let (discontinuity, received) = (chunk.header.discontinuity, chunk.header.received);
         let made = self.transcoder.transcode(chunk, profile).await.map_err(JobError::Crashed)?;
+        let encoded = self.health.now();
         let Made { packaged, verdicts, transcode_ms } = made;
         let (naming, stored) = self.store(live, broadcast, pos, &packaged).await?;
         let (inits, segments) = stored.into_iter().unzip();
@@ -129,6 +132,7 @@ impl Workshop {
             segments,
             inits,
             received,
+            encoded,
             transcode_ms,
             verdicts,
         })

@@ -18,6 +18,9 @@ use crate::{
     validate,
 };
 
+/// Chunks transcoded at once: two fill the cores while one of them is being fetched or stored; more only make each later.
+pub const CHUNKS_AT_ONCE: usize = 2;
+
 /// What a chunk has become.
 #[derive(Debug)]
 pub struct Made {

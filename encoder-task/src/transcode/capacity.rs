@@ -7,14 +7,15 @@ use std::{thread, time::Duration};
 
 use media::{
     ladder::{Profile, Rendition},
-    time::FrameRate,
+    time::{FrameRate, Ticks},
 };
 use nix::time::{ClockId, clock_gettime};
 
 use super::{
     Preset, TranscodeError,
-    libav::{Encoder, Picture, Settings},
-    params::{Colour, x264_options},
+    libav::{Encoder, Pass, Picture, Settings},
+    params::{Colour, Pace, x264_options},
+    survey::Surveyor,
 };
 
 /// Frames that each core encodes per preset: about a fifth of a second's work at the slowest preset.
@@ -24,9 +25,9 @@ const SIZE: (u32, u32) = (640, 360);
 /// Share of the measured capacity that a live broadcast may take, in percent. A GOP is then done in a third of its duration on an
 /// idle machine, and in two thirds on one that is as busy again with publishers, uploads, players or a second broadcast.
 const LOAD_PERCENT: u64 = 33;
-/// What decoding and scaling cost on top of encoding, in percent of its cost. Measured at 720p30 and 4 Mbit/s, in seconds of one core
-/// for each second: decoding H.264 0.07, HEVC 0.12, AV1 0.06 (dav1d), where the ladder from 720p costs 0.33 (ultrafast) to 0.9 (veryfast).
-/// What HEVC costs more is a few percent of that, which [`LOAD_PERCENT`] leaves room for.
+/// What decoding and scaling cost on top of surveying and encoding, in percent of its cost. Measured at 720p30 and 4 Mbit/s, in seconds of one core
+/// for each second: decoding H.264 0.07, HEVC 0.12, AV1 0.06 (dav1d), scaling 0.05. What HEVC costs more is a few percent of the
+/// ladder, which [`LOAD_PERCENT`] leaves room for.
 const OVERHEAD_PERCENT: u64 = 25;
 
 /// Pixels per second that this machine transcodes with all its cores, per preset.
@@ -122,23 +123,42 @@ fn pixels_per_second(cores: usize, busy: Duration) -> u64 {
     u64::try_from(all).unwrap_or(u64::MAX)
 }
 
-/// Encodes all pictures as one GOP.
+/// Surveys and encodes all pictures as one GOP, on this thread.
 fn encode(pictures: &[Picture], preset: Preset) -> Result<(), TranscodeError> {
     let rate = FrameRate { num: 30, den: 1 };
-    let rendition =
-        Rendition { name: "measure".to_owned(), width: SIZE.0, height: SIZE.1, bit_rate: 700_000 };
+    let rendition = Rendition {
+        name: "measure".to_owned(),
+        width: SIZE.0,
+        height: SIZE.1,
+        bit_rate: 700_000,
+        halved: false,
+    };
+    let times: Vec<Ticks> = (0i64..).take(pictures.len()).map(|n| rate.ticks(n)).collect();
+    let length = times.last().copied().unwrap_or(0) + rate.ticks(1);
+    let pace = Pace::whole(&times, rate);
+    let tagged = || {
+        (0i64..).zip(pictures).map(|(tag, picture)| {
+            let mut picture = picture.share()?;
+            picture.set_tag(tag);
+            Ok::<_, TranscodeError>(picture)
+        })
+    };
+    let mut surveyor = Surveyor::new([&pace])?;
+    for picture in tagged() {
+        surveyor.push(&picture?)?;
+    }
+    let statistics = surveyor.finish()?;
     let settings = Settings {
         size: SIZE,
         rate: (rate.num, rate.den),
         sar: (1, 1),
         colour: Colour { primaries: 6, transfer: 6, matrix: 6, full_range: false },
-        options: &x264_options(&rendition, rate, pictures.len(), preset, 1),
+        options: &x264_options(&rendition, rate, length, preset, 1),
+        pass: Pass::Second(&statistics.of(&pace)),
     };
     let mut encoder = Encoder::open(&settings)?;
-    for (tag, picture) in (0i64..).zip(pictures) {
-        let mut picture = picture.share()?;
-        picture.set_tag(tag);
-        encoder.send(picture)?;
+    for picture in tagged() {
+        encoder.send(picture?)?;
     }
     encoder.finish()?;
     while encoder.receive().is_some() {}

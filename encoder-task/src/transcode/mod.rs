@@ -1,7 +1,7 @@
-//! One chunk's pictures → the rungs of its ladder: decode once, scale from rung to rung, encode all rungs side by side.
+//! One chunk's pictures → the rungs of its ladder: decode, survey (`survey`), scale from rung to rung, encode all rungs side by side.
 //!
-//! A pure function of chunk and plan (no I/O, no clock): the same chunk and plan give the same pictures, and on the same machine the
-//! same bytes as long as each rung is encoded by one thread (up to 720p30; see `rung`).
+//! A pure function of chunk and plan (no clock; no I/O but x264's statistics, which live as long as the call): the same chunk and plan
+//! give the same bytes on machines whose processors have the same instructions, however many cores they have.
 //! Invariants of what comes out: as many samples as went in, with their presentation times to the tick; the first sample of
 //! each rung is an IDR and no other is; decode times grow, never pass presentation times, start at the chunk's start minus
 //! [`EncodedTrack::delay`] and end (the last plus its duration) at the chunk's end minus the same delay.
@@ -14,6 +14,7 @@ mod params;
 mod pipeline;
 mod rung;
 mod still;
+mod survey;
 
 use bytes::Bytes;
 use media::{
@@ -27,7 +28,7 @@ pub(crate) use libav::ImageFormat;
 pub use libav::LibavError;
 pub(crate) use params::gcd;
 pub use params::{Colour, REORDER_FRAMES, nominal_rate};
-pub use pipeline::transcode;
+pub use pipeline::{transcode, transcode_each};
 pub(crate) use still::Still;
 
 /// How much work x264 puts into a picture. Slower ones than these cost more than a live ladder can pay.
@@ -64,7 +65,7 @@ pub struct Plan {
     pub profile: Profile,
     /// Work per picture.
     pub preset: Preset,
-    /// Threads that the decoder and each large rung's encoder may use, 1 or more: the machine's cores.
+    /// Threads that the decoder may use, 1 or more: the machine's cores.
     pub threads: usize,
 }
 
@@ -133,6 +134,11 @@ pub enum TranscodeError {
         /// How.
         what: &'static str,
     },
+    /// There is nowhere to keep the survey's statistics.
+    #[error(
+        "the survey's statistics can't be kept ({0}): neither /dev/shm nor the folder for temporary files can be written"
+    )]
+    Survey(String),
     /// A thread could not be started, or ended before its time.
     #[error("a {0} thread failed")]
     Thread(&'static str),

@@ -16,14 +16,21 @@ use super::Preset;
 pub(super) const B_FRAMES: u32 = 3;
 /// Frames by which decoding runs ahead of presentation. One, because B-pictures are not referred to (`b-pyramid=none`).
 pub const REORDER_FRAMES: i64 = 1;
-/// Frames that rate control looks ahead at most; x264's own limit (`X264_LOOKAHEAD_MAX`).
+/// Frames that the survey looks ahead at most; x264's own limit (`X264_LOOKAHEAD_MAX`).
 const LOOKAHEAD_FRAMES_MAX: usize = 250;
-/// Bytes that one rung's lookahead may hold: all of a 2 s GOP at 720p30, and about a gigabyte for a 720p ladder and the longest GOP.
-const LOOKAHEAD_BYTES_MAX: u64 = 256 << 20;
-/// Bytes per pixel of a picture in the lookahead: x264 keeps it, four copies at half its size, and motion vectors (measured).
-const LOOKAHEAD_BYTES_PER_PIXEL: u64 = 4;
-/// Frames that rate control looks ahead at least: x264's own default for its faster presets.
+/// Frames that the survey looks ahead at least: x264's own default for its faster presets.
 const LOOKAHEAD_FRAMES_MIN: usize = 10;
+/// Short side of the survey's pictures. Half of the smallest rung's: measured to plan as well as that rung itself does, at a quarter of the cost.
+const SURVEY_SHORT_SIDE: u32 = 180;
+/// The survey's constant quality. What is learnt depends little on it; it is near what rungs come to.
+const SURVEY_CRF: u32 = 26;
+/// How far a GOP's bits may stray from its plan while it is encoded, as x264's `ratetol`: a tenth of the default. A GOP then ends within 1 % or so
+/// of its budget, at no loss of quality (measured); a third of this costs quality.
+const RATE_TOLERANCE: &str = "0.1";
+/// Finest quantiser: beyond it nobody sees a difference, and a picture that hardly changes would take its whole budget all the same.
+const QUANTISER_MIN: u32 = 10;
+/// A GOP is given the bits of this many ticks at least (a quarter of a second): one that was cut short is mostly its IDR picture.
+const BUDGET_TICKS_MIN: Ticks = 22_500;
 /// A picture interval may differ from a usual frame rate's by this much, in percent, and still count as that rate.
 const SNAP_PERCENT: i64 = 3;
 /// What a variable frame rate counts as, unless it is mostly faster than [`FAST_ABOVE`].
@@ -123,13 +130,76 @@ pub(crate) fn gcd(a: u128, b: u128) -> u128 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-/// Frames that rate control looks ahead for a GOP of `frames`: all of them, so that a GOP's bits are spent as if the encoder had
-/// never been restarted, as far as the pictures fit [`LOOKAHEAD_BYTES_MAX`].
+/// Which of a chunk's pictures a rung has, and when they are shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Pace {
+    /// Presentation times in order.
+    pub(super) times: Vec<Ticks>,
+    pub(super) rate: FrameRate,
+    /// For each picture of the chunk its index among those of this pace; none if they are the same.
+    places: Option<Vec<Option<i64>>>,
+}
+
+impl Pace {
+    /// Every picture.
+    pub(super) fn whole(times: &[Ticks], rate: FrameRate) -> Self {
+        Self { times: times.to_vec(), rate, places: None }
+    }
+
+    /// The first picture in each period of half the `rate`: every other one if none is missing; where pictures are missing, what there is.
+    pub(super) fn halved(times: &[Ticks], rate: FrameRate) -> Self {
+        let half = halved(rate);
+        let start = times.first().copied().unwrap_or(0);
+        // In quarters of a period: times are rounded to ticks and may jitter, so that a period is taken to begin a quarter early.
+        let quarters = i128::from(VIDEO_TIMESCALE) * i128::from(half.den.max(1));
+        let period = |time: Ticks| {
+            (i128::from(time - start) * i128::from(half.num) * 4 + quarters).div_euclid(quarters * 4)
+        };
+        let (mut kept, mut places, mut last) = (Vec::new(), Vec::with_capacity(times.len()), None);
+        for time in times {
+            let now = Some(period(*time));
+            places.push(if now == last { None } else { i64::try_from(kept.len()).ok() });
+            if now != last {
+                kept.push(*time);
+            }
+            last = now;
+        }
+        Self { times: kept, rate: half, places: Some(places) }
+    }
+
+    pub(super) fn is_halved(&self) -> bool {
+        self.places.is_some()
+    }
+
+    /// The index among its own pictures of the chunk's picture `tag`, if it is one of them.
+    pub(super) fn place(&self, tag: i64) -> Option<i64> {
+        match &self.places {
+            None => Some(tag),
+            Some(places) => usize::try_from(tag).ok().and_then(|tag| places.get(tag).copied().flatten()),
+        }
+    }
+}
+
+/// Half a frame rate.
 #[must_use]
-pub(super) fn lookahead(frames: usize, width: u32, height: u32) -> usize {
-    let picture = (u64::from(width) * u64::from(height) * LOOKAHEAD_BYTES_PER_PIXEL).max(1);
-    let fits = usize::try_from(LOOKAHEAD_BYTES_MAX / picture).unwrap_or(LOOKAHEAD_FRAMES_MAX);
-    frames.min(fits).clamp(LOOKAHEAD_FRAMES_MIN, LOOKAHEAD_FRAMES_MAX)
+pub(super) fn halved(rate: FrameRate) -> FrameRate {
+    if rate.num.is_multiple_of(2) {
+        FrameRate { num: rate.num / 2, ..rate }
+    } else {
+        FrameRate { den: rate.den.saturating_mul(2), ..rate }
+    }
+}
+
+/// The survey's picture size for pictures of `size`: even, and not above it.
+#[must_use]
+pub(super) fn survey_size(size: (u32, u32)) -> (u32, u32) {
+    let short = size.0.min(size.1).max(1);
+    let target = short.min(SURVEY_SHORT_SIDE);
+    let side = |side: u32| {
+        let scaled = u64::from(side) * u64::from(target) / u64::from(short);
+        (u32::try_from(scaled).unwrap_or(side) & !1).max(2)
+    };
+    (side(size.0), side(size.1))
 }
 
 /// ITU-T H.264, table A-1: level, macroblocks a second, macroblocks a picture, kbit/s (High profile: 1.25 times the Baseline value).
@@ -168,22 +238,9 @@ pub(super) fn level(rendition: &Rendition, rate: FrameRate) -> &'static str {
         .map_or("6.2", |(name, ..)| name)
 }
 
-/// The options for libx264, by the names FFmpeg gives them.
-#[must_use]
-pub(super) fn x264_options(
-    rendition: &Rendition,
-    rate: FrameRate,
-    frames: usize,
-    preset: Preset,
-    threads: usize,
-) -> Vec<(&'static str, String)> {
-    // A buffer of up to a second keeps the peak across the border of two GOPs, each of which starts with its own full buffer.
-    let buffer = rendition.bit_rate;
+/// What the two passes must have alike.
+fn common(threads: usize) -> Vec<(&'static str, String)> {
     vec![
-        ("preset", preset.name().to_owned()),
-        ("b", rendition.bit_rate.to_string()),
-        ("maxrate", rendition.max_rate().to_string()),
-        ("bufsize", buffer.to_string()),
         ("bf", B_FRAMES.to_string()),
         ("b-pyramid", "none".to_owned()),
         // One IDR at the start and never another: no scene cut, and a GOP length that no chunk has.
@@ -196,10 +253,53 @@ pub(super) fn x264_options(
         ("weightp", "simple".to_owned()),
         ("refs", "1".to_owned()),
         ("g", i32::MAX.to_string()),
-        ("rc-lookahead", lookahead(frames, rendition.width, rendition.height).to_string()),
-        ("level", level(rendition, rate).to_owned()),
+        ("mbtree", "1".to_owned()),
+        ("aq-mode", "1".to_owned()),
         ("threads", threads.to_string()),
     ]
+}
+
+/// The options for libx264 to survey a GOP of `frames`, by the names FFmpeg gives them.
+#[must_use]
+pub(super) fn survey_options(frames: usize) -> Vec<(&'static str, String)> {
+    let lookahead = frames.clamp(LOOKAHEAD_FRAMES_MIN, LOOKAHEAD_FRAMES_MAX);
+    let mut options = vec![("preset", Preset::Veryfast.name().to_owned())];
+    options.extend(common(1));
+    options.extend([
+        ("crf", SURVEY_CRF.to_string()),
+        ("rc-lookahead", lookahead.to_string()),
+        // As slow as a second pass would be: what blocks cost is what it is asked for.
+        ("fastfirstpass", "0".to_owned()),
+    ]);
+    options
+}
+
+/// The options for libx264 to encode a surveyed GOP that lasts `length`, by the names FFmpeg gives them.
+///
+/// There is no buffer model: the GOP as a whole keeps to its budget, and a player fetches it as a whole. Without one, several threads give
+/// the same bytes every time; with one, x264 looks at how far other threads happen to be.
+#[must_use]
+pub(super) fn x264_options(
+    rendition: &Rendition,
+    rate: FrameRate,
+    length: Ticks,
+    preset: Preset,
+    threads: usize,
+) -> Vec<(&'static str, String)> {
+    let length = length.max(1);
+    let bits = Ticks::from(rendition.bit_rate) * length.max(BUDGET_TICKS_MIN) / length;
+    let mut options = vec![("preset", preset.name().to_owned())];
+    options.extend(common(threads));
+    options.extend([
+        ("b", bits.to_string()),
+        // Stitchable: a second pass would else put the GOP's mean quantiser into the picture parameter set.
+        ("x264-params", format!("ratetol={RATE_TOLERANCE}:stitchable=1")),
+        ("qmin", QUANTISER_MIN.to_string()),
+        // Not looked ahead by: the survey has. Zero, as the fastest presets have it, would turn the survey's block tree off.
+        ("rc-lookahead", LOOKAHEAD_FRAMES_MIN.to_string()),
+        ("level", level(rendition, rate).to_owned()),
+    ]);
+    options
 }
 
 #[cfg(test)]
@@ -266,12 +366,45 @@ mod tests {
     }
 
     #[test]
-    fn lookahead_is_bounded_by_frames_and_by_memory() {
-        assert_eq!(lookahead(60, 1280, 720), 60);
-        assert_eq!(lookahead(5000, 640, 360), 250);
-        assert_eq!(lookahead(1, 640, 360), 10);
-        assert_eq!(lookahead(240, 1280, 720), 72);
-        assert_eq!(lookahead(240, 3840, 2160), 10);
+    fn half_a_rate_is_every_other_picture_or_what_there_is() {
+        let times: Vec<Ticks> = (0..7).map(|n| 500 + rate(60_000, 1001).ticks(n)).collect();
+        let half = Pace::halved(&times, rate(60_000, 1001));
+        assert_eq!(half.rate, rate(30_000, 1001));
+        assert_eq!(half.times, [times[0], times[2], times[4], times[6]]);
+        assert_eq!(
+            (0..8).map(|tag| half.place(tag)).collect::<Vec<_>>()[..4],
+            [Some(0), None, Some(1), None]
+        );
+        assert_eq!(half.place(7), None);
+        // The third picture is lost: the fourth stands in for it, and the one after that is where it would have been.
+        let mut lossy = times.clone();
+        lossy.remove(2);
+        assert_eq!(Pace::halved(&lossy, rate(60_000, 1001)).times, [times[0], times[3], times[4], times[6]]);
+        // Slower than half the rate all along: nothing is left out.
+        let slow: Vec<Ticks> = (0..10).map(|n| n * 4500).collect();
+        assert_eq!(Pace::halved(&slow, rate(60, 1)).times, slow);
+        assert_eq!(halved(rate(25, 1)), rate(25, 2));
+    }
+
+    #[test]
+    fn surveys_are_small_and_even() {
+        assert_eq!(survey_size((1920, 1080)), (320, 180));
+        assert_eq!(survey_size((720, 1280)), (180, 320));
+        assert_eq!(survey_size((161, 121)), (160, 120));
+        assert_eq!(survey_size((4096, 16)), (4096, 16));
+        assert_eq!(survey_size((1, 1)), (2, 2));
+    }
+
+    #[test]
+    fn a_gop_that_was_cut_short_is_given_the_bits_of_a_quarter_of_a_second() {
+        let rendition = &Profile::P360.renditions(640, 360, None)[0];
+        let bits = |length| {
+            let options = x264_options(rendition, rate(30, 1), length, Preset::Veryfast, 1);
+            options.into_iter().find(|(name, _)| *name == "b").unwrap().1
+        };
+        assert_eq!(bits(180_000), "700000");
+        assert_eq!(bits(3000), "5250000");
+        assert_eq!(bits(0), (700_000i64 * 22_500).to_string());
     }
 
     #[test]

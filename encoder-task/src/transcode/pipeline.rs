@@ -1,43 +1,95 @@
-//! The threads of one transcode: this one decodes, one per rung scales and encodes (`rung`). Rung *n* hands its scaled pictures to rung
-//! *n + 1*, so that each scales from the next larger one. All channels are bounded; a rung that fails closes its end, which
-//! stops those before it.
+//! The threads of one transcode. First this one decodes and `survey` looks at what comes; then the pictures go to one thread per rung, which
+//! scales and encodes (`rung`). Rung *n* hands its scaled pictures to rung *n + 1*, so that each scales from the next larger one. All channels
+//! are bounded; a rung that fails closes its end, which stops those before it.
 
-use std::{sync::mpsc::sync_channel, thread};
+use std::{
+    path::PathBuf,
+    sync::{Mutex, PoisonError, mpsc::sync_channel},
+    thread,
+};
 
 use media::{
     chunk::{Chunk, VideoTrack},
     ladder::Rendition,
-    time::{FrameRate, Ticks},
+    time::{FrameRate, Ticks, VIDEO_TIMESCALE},
     verdict::{Code, Verdict},
 };
 
 use super::{
-    EncodedTrack, Plan, TranscodeError, Transcoded,
+    EncodedTrack, Plan, Preset, TranscodeError, Transcoded,
     libav::{Decoder, Picture},
-    params::nominal_rate,
-    rung::{self, Look, Shot, Timing},
+    params::{Pace, nominal_rate},
+    rung::{self, Look, Order, Shot},
+    survey::{Statistics, Surveyor},
 };
 
 /// Pictures between two threads: enough that neither waits for the other's jitter, few enough that 2160p stays below 100 MB a rung.
 const PICTURES_IN_FLIGHT: usize = 6;
 /// Decoder threads at most: more would only run ahead of the scalers.
 const DECODER_THREADS_MAX: usize = 4;
+/// Pixels a second that one decoder thread is given: 1080p at 31 frames a second.
+const DECODER_ALONE_MAX: u64 = 1920 * 1080 * 31;
+
+/// Decoded pictures kept from the survey to the encode, in bytes of one chunk: 2 s of 1080p30 or 4.5 s of 720p30. Longer or larger chunks are decoded
+/// twice, which costs a tenth more.
+const HELD_BYTES_MAX: u64 = 192 << 20;
 
 /// Transcodes one chunk: every rendition of `plan.profile` that its pictures are large enough for.
 ///
 /// A picture that can't be decoded is replaced by the one before it, so that count and timeline stay whole, and
-/// [`Code::VideoCorrupt`] is among the warnings. Blocks for as long as it takes; uses about `plan.threads` cores.
+/// [`Code::VideoCorrupt`] is among the warnings. Blocks for as long as it takes; uses as many threads as there are renditions, and more
+/// for large ones.
 ///
 /// # Errors
 /// When not one picture can be decoded, or FFmpeg fails.
 pub fn transcode(chunk: &Chunk, plan: &Plan) -> Result<Transcoded, TranscodeError> {
-    let Some(video) = &chunk.header.video else {
-        return Ok(Transcoded { tracks: Vec::new(), warnings: Vec::new() });
-    };
+    let done = Mutex::new(Vec::new());
+    let warnings = transcode_each(chunk, plan, &|track| {
+        done.lock().unwrap_or_else(PoisonError::into_inner).push(track);
+    })?;
+    let mut tracks: Vec<EncodedTrack> = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    tracks.sort_by_key(|track| std::cmp::Reverse(track.rendition.height.min(track.rendition.width)));
+    Ok(Transcoded { tracks, warnings })
+}
+
+/// The same, with each rendition given to `out` as soon as it is done, by whichever thread has done it; usually the smallest first.
+///
+/// # Errors
+/// The same. What was given before an error is not to be used.
+pub fn transcode_each(
+    chunk: &Chunk,
+    plan: &Plan,
+    out: &(dyn Fn(EncodedTrack) + Sync),
+) -> Result<Vec<Verdict>, TranscodeError> {
+    let Some(video) = &chunk.header.video else { return Ok(Vec::new()) };
     let (times, rate) = schedule(video);
     let renditions = plan.profile.renditions(video.width, video.height, Some(rate));
-    let timing = Timing { times: &times, end: video.end, rate, plan };
-    let (tracks, replaced) = encode(&timing, &renditions, |out| decode(chunk, video, &times, plan, out))?;
+    let pixels = u64::from(video.width) * u64::from(video.height);
+    // 4:2:0: a byte and a half per pixel.
+    let held =
+        u64::try_from(times.len()).unwrap_or(u64::MAX).saturating_mul(pixels * 3 / 2) <= HELD_BYTES_MAX;
+    let mut kept = Vec::new();
+    let works = Works { times: &times, end: video.end, rate, preset: plan.preset, renditions: &renditions };
+    let (statistics, replaced) = works.survey(|to| {
+        let mut copied = Ok(());
+        let replaced = decode(chunk, video, &times, plan, &mut |shot| {
+            if held && copied.is_ok() {
+                copied = shot.share().map(|shot| kept.push(shot));
+            }
+            to(shot)
+        });
+        copied?;
+        replaced
+    })?;
+    let again = |to: &mut Sink<'_>| -> Result<(), TranscodeError> {
+        if held {
+            // Each is given away as it is taken, so that memory falls while the rungs go on.
+            kept.into_iter().all(to);
+            return Ok(());
+        }
+        decode(chunk, video, &times, plan, to).map(|_| ())
+    };
+    works.encode(&statistics, again, out)?;
     let mut warnings = Vec::new();
     if replaced > 0 {
         warnings.push(Verdict::new(
@@ -48,7 +100,7 @@ pub fn transcode(chunk: &Chunk, plan: &Plan) -> Result<Transcoded, TranscodeErro
             ),
         ));
     }
-    Ok(Transcoded { tracks, warnings })
+    Ok(warnings)
 }
 
 /// A track's presentation times in order, and the rate that it is encoded with.
@@ -64,35 +116,102 @@ pub(super) fn schedule(video: &VideoTrack) -> (Vec<Ticks>, FrameRate) {
 /// Takes a picture; `false` when nobody wants any more: what took them has failed and says why itself.
 pub(super) type Sink<'a> = dyn FnMut(Shot) -> bool + 'a;
 
-/// Encodes what `feed` gives, one picture for each of `timing`'s times and tagged with its index, as all `renditions`.
-pub(super) fn encode<T>(
-    timing: &Timing<'_>,
-    renditions: &[Rendition],
-    feed: impl FnOnce(&mut Sink<'_>) -> Result<T, TranscodeError>,
-) -> Result<(Vec<EncodedTrack>, T), TranscodeError> {
-    let (tracks, fed) = thread::scope(|scope| {
-        let (to_first, mut from_before) = sync_channel(PICTURES_IN_FLIGHT);
-        let mut rungs = Vec::with_capacity(renditions.len());
-        for (n, rendition) in renditions.iter().enumerate() {
-            let (to_next, from_this) = sync_channel(PICTURES_IN_FLIGHT);
-            let input = std::mem::replace(&mut from_before, from_this);
-            let to_next = (n + 1 < renditions.len()).then_some(to_next);
-            let spawned = thread::Builder::new()
-                .name(format!("rung-{}", rendition.name))
-                .spawn_scoped(scope, move || rung::run(timing, rendition, &input, to_next.as_ref()));
-            rungs.push(spawned.map_err(|_| TranscodeError::Thread("rung"))?);
-        }
-        let fed = feed(&mut |shot| to_first.send(shot).is_ok());
-        drop(to_first);
-        let tracks: Vec<Result<EncodedTrack, TranscodeError>> = rungs
-            .into_iter()
-            .map(|rung| rung.join().unwrap_or(Err(TranscodeError::Thread("rung"))))
-            .collect();
-        Ok::<_, TranscodeError>((tracks, fed))
-    })?;
-    // The feeder's error first: rungs that were given nothing fail in its wake.
-    let fed = fed?;
-    Ok((tracks.into_iter().collect::<Result<Vec<_>, _>>()?, fed))
+/// One GOP to be made into renditions.
+pub(super) struct Works<'a> {
+    /// Presentation times in order.
+    pub(super) times: &'a [Ticks],
+    /// Where the last picture ends.
+    pub(super) end: Ticks,
+    pub(super) rate: FrameRate,
+    pub(super) preset: Preset,
+    /// Largest first.
+    pub(super) renditions: &'a [Rendition],
+}
+
+/// What a survey has found.
+pub(super) struct Surveyed {
+    statistics: Statistics,
+    whole: Pace,
+    half: Pace,
+}
+
+impl Works<'_> {
+    /// Surveys what `feed` gives, one picture for each of the times and tagged with its index.
+    pub(super) fn survey<T>(
+        &self,
+        feed: impl FnOnce(&mut Sink<'_>) -> Result<T, TranscodeError>,
+    ) -> Result<(Surveyed, T), TranscodeError> {
+        let (whole, half) = (Pace::whole(self.times, self.rate), Pace::halved(self.times, self.rate));
+        let is_wanted = |halved: bool| self.renditions.iter().any(|rendition| rendition.halved == halved);
+        let paces = [&whole, &half].into_iter().filter(|pace| is_wanted(pace.is_halved()));
+        let paces: Vec<&Pace> = paces.collect();
+        let (statistics, fed) = thread::scope(|scope| {
+            let (to, from) = sync_channel::<Shot>(PICTURES_IN_FLIGHT);
+            let survey = move || {
+                let mut surveyor = Surveyor::new(paces)?;
+                for shot in from {
+                    surveyor.push(&shot.picture)?;
+                }
+                surveyor.finish()
+            };
+            let thread = thread::Builder::new().name("survey".to_owned()).spawn_scoped(scope, survey);
+            let thread = thread.map_err(|_| TranscodeError::Thread("survey"))?;
+            let fed = feed(&mut |shot| to.send(shot).is_ok());
+            drop(to);
+            Ok::<_, TranscodeError>((thread.join().unwrap_or(Err(TranscodeError::Thread("survey"))), fed))
+        })?;
+        // The feeder's error first: a survey of nothing is not what went wrong.
+        let fed = fed?;
+        Ok((Surveyed { statistics: statistics?, whole, half }, fed))
+    }
+
+    /// Encodes what `feed` gives, the same pictures again, as all renditions, and gives each to `out` when it is done.
+    pub(super) fn encode(
+        &self,
+        surveyed: &Surveyed,
+        feed: impl FnOnce(&mut Sink<'_>) -> Result<(), TranscodeError>,
+        out: &(dyn Fn(EncodedTrack) + Sync),
+    ) -> Result<(), TranscodeError> {
+        let pace = |rendition: &Rendition| if rendition.halved { &surveyed.half } else { &surveyed.whole };
+        let files: Vec<PathBuf> =
+            self.renditions.iter().map(|one| surveyed.statistics.of(pace(one))).collect();
+        let (rungs, fed) = thread::scope(|scope| {
+            let (to_first, mut from_before) = sync_channel(PICTURES_IN_FLIGHT);
+            let mut rungs = Vec::with_capacity(self.renditions.len());
+            for (n, (rendition, statistics)) in self.renditions.iter().zip(&files).enumerate() {
+                let (to_next, from_this) = sync_channel(PICTURES_IN_FLIGHT);
+                let input = std::mem::replace(&mut from_before, from_this);
+                let to_next = (n + 1 < self.renditions.len()).then_some(to_next);
+                let (end, preset) = (self.end, self.preset);
+                let order = Order { rendition, pace: pace(rendition), end, preset, statistics };
+                let work = move || rung::run(&order, &input, to_next.as_ref()).map(out);
+                let spawned =
+                    thread::Builder::new().name(format!("rung-{}", rendition.name)).spawn_scoped(scope, work);
+                rungs.push(spawned.map_err(|_| TranscodeError::Thread("rung"))?);
+            }
+            // The last one's output: nobody takes it.
+            drop(from_before);
+            let fed = feed(&mut |shot| to_first.send(shot).is_ok());
+            drop(to_first);
+            let rungs: Vec<Result<(), TranscodeError>> = rungs
+                .into_iter()
+                .map(|rung| rung.join().unwrap_or(Err(TranscodeError::Thread("rung"))))
+                .collect();
+            Ok::<_, TranscodeError>((rungs, fed))
+        })?;
+        // The feeder's error first: rungs that were given nothing fail in its wake.
+        fed?;
+        rungs.into_iter().collect()
+    }
+}
+
+/// Threads of the decoder: one up to 1080p30, which decodes many times as fast as it is shown and spares the rest what threads cost.
+fn decoder_threads(video: &VideoTrack, times: &[Ticks], plan: &Plan) -> usize {
+    let length = u64::try_from(video.end - times.first().copied().unwrap_or(0)).unwrap_or(0).max(1);
+    let pictures = u64::try_from(times.len()).unwrap_or(u64::MAX);
+    let pixels = (u64::from(video.width) * u64::from(video.height)).saturating_mul(pictures);
+    let per_second = pixels.saturating_mul(VIDEO_TIMESCALE.into()) / length;
+    if per_second <= DECODER_ALONE_MAX { 1 } else { plan.threads.clamp(1, DECODER_THREADS_MAX) }
 }
 
 /// Decodes the chunk and gives exactly one picture for each of its presentation `times`, in order, tagged with its index. Says how
@@ -104,7 +223,7 @@ pub(super) fn decode(
     plan: &Plan,
     out: &mut Sink<'_>,
 ) -> Result<usize, TranscodeError> {
-    let mut decoder = Decoder::open(video.codec, &video.config, plan.threads.clamp(1, DECODER_THREADS_MAX))?;
+    let mut decoder = Decoder::open(video.codec, &video.config, decoder_threads(video, times, plan))?;
     let mut feed = Feed { times, out, next: 0, last: None, look: None, damaged: 0, closed: false };
     for (sample, pts) in chunk.video_samples().iter().zip(&video.pts) {
         // A sample that the decoder refuses shows as a picture that is missing.

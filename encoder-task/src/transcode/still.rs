@@ -1,5 +1,7 @@
 //! One picture, held: encoded again and again as rungs that can't be told from those of the chunk that it comes from.
 
+use std::sync::{Mutex, PoisonError};
+
 use media::{
     chunk::{Chunk, VideoTrack},
     time::{FrameRate, Ticks, VIDEO_TIMESCALE},
@@ -9,8 +11,8 @@ use super::{
     EncodedTrack, LibavError, Plan, Sample, TranscodeError,
     libav::{ImageFormat, Picture, Scaler},
     order::decode_times,
-    pipeline::{decode, encode, schedule},
-    rung::{Look, Shot, Timing},
+    pipeline::{Sink, Works, decode, schedule},
+    rung::{Look, Shot},
 };
 
 /// A picture in 8-bit 4:2:0 with all that its chunk's parameter sets were made from.
@@ -70,8 +72,9 @@ impl Still {
         let mut times: Vec<Ticks> = (0i64..).take(frames + 1).map(|n| self.rate.ticks(n)).collect();
         let end = times.pop().unwrap_or(0);
         let renditions = plan.profile.renditions(self.size.0, self.size.1, Some(self.rate));
-        let timing = Timing { times: &times, end, rate: self.rate, plan };
-        let (tracks, ()) = encode(&timing, &renditions, |out| {
+        let works =
+            Works { times: &times, end, rate: self.rate, preset: plan.preset, renditions: &renditions };
+        let feed = |out: &mut Sink<'_>| -> Result<(), TranscodeError> {
             for tag in (0i64..).take(frames) {
                 let mut picture = self.picture.share()?;
                 picture.set_tag(tag);
@@ -80,7 +83,14 @@ impl Still {
                 }
             }
             Ok(())
+        };
+        let (surveyed, ()) = works.survey(feed)?;
+        let tracks = Mutex::new(Vec::new());
+        works.encode(&surveyed, feed, &|track| {
+            tracks.lock().unwrap_or_else(PoisonError::into_inner).push(track);
         })?;
+        let mut tracks: Vec<EncodedTrack> = tracks.into_inner().unwrap_or_else(PoisonError::into_inner);
+        tracks.sort_by_key(|track| std::cmp::Reverse(track.rendition.width.min(track.rendition.height)));
         Ok(tracks)
     }
 }

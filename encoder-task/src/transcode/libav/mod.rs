@@ -10,7 +10,7 @@
 
 mod image;
 
-use std::sync::Once;
+use std::{path::Path, sync::Once};
 
 use ffmpeg_next::{
     self as ffmpeg, Rational,
@@ -85,9 +85,14 @@ impl Picture {
             && self.0.format() == other.0.format()
     }
 
-    /// The time that it was tagged with.
+    /// The time that its sample was tagged with, of a picture that comes from a decoder.
     pub(super) fn tag(&self) -> Option<i64> {
         self.0.timestamp().or_else(|| self.0.pts())
+    }
+
+    /// What [`Picture::set_tag`] set last: its place among its chunk's pictures.
+    pub(super) fn index(&self) -> Option<i64> {
+        self.0.pts()
     }
 
     pub(super) fn set_tag(&mut self, tag: i64) {
@@ -208,6 +213,7 @@ impl Decoder {
 /// Brings pictures to one size and to 8-bit 4:2:0.
 pub(super) struct Scaler {
     size: (u32, u32),
+    flags: scaling::Flags,
     context: Option<scaling::Context>,
     /// What came last and what became of it: a picture that is repeated is scaled once. As it is held on to, its pixels' address
     /// can't be another picture's.
@@ -215,8 +221,19 @@ pub(super) struct Scaler {
 }
 
 impl Scaler {
+    /// One for pictures that are looked at.
     pub(super) fn new(width: u32, height: u32) -> Self {
-        Self { size: (width, height), context: None, last: None }
+        Self { size: (width, height), flags: scaling::Flags::BICUBIC, context: None, last: None }
+    }
+
+    /// One for pictures that are only measured.
+    pub(super) fn rough(width: u32, height: u32) -> Self {
+        Self { flags: scaling::Flags::BILINEAR, ..Self::new(width, height) }
+    }
+
+    /// The size that it scales to.
+    pub(super) fn size(&self) -> (u32, u32) {
+        self.size
     }
 
     /// The picture in this scaler's size; the same pixels if they have it already.
@@ -249,7 +266,7 @@ impl Scaler {
                 Pixel::YUV420P,
                 self.size.0,
                 self.size.1,
-                scaling::Flags::BICUBIC,
+                self.flags,
             );
             self.context = Some(context.map_err(failed("scale"))?);
         }
@@ -272,6 +289,16 @@ pub(super) struct Settings<'a> {
     pub(super) sar: (u32, u32),
     pub(super) colour: Colour,
     pub(super) options: &'a [(&'static str, String)],
+    pub(super) pass: Pass<'a>,
+}
+
+/// Which of x264's two passes, and the file with what the first one learns. Beside it is another of that name and `.mbtree`.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Pass<'a> {
+    /// Writes it when the encoder is dropped.
+    First(&'a Path),
+    /// Reads it.
+    Second(&'a Path),
 }
 
 /// A libx264 encoder for one GOP.
@@ -302,8 +329,13 @@ impl Encoder {
         video.set_frame_rate(Some(rate));
         video.set_aspect_ratio(ratio(settings.sar));
         // `set_flags` replaces all flags, and libx264 opens GOPs unless told otherwise.
-        video.set_flags(codec::Flags::GLOBAL_HEADER | codec::Flags::CLOSED_GOP);
+        let (pass, file) = match settings.pass {
+            Pass::First(file) => (codec::Flags::PASS1, file),
+            Pass::Second(file) => (codec::Flags::PASS2, file),
+        };
+        video.set_flags(codec::Flags::GLOBAL_HEADER | codec::Flags::CLOSED_GOP | pass);
         let mut options = ffmpeg::Dictionary::new();
+        options.set("stats", &file.to_string_lossy());
         for (name, value) in settings.options {
             options.set(name, value);
         }
