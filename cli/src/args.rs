@@ -6,6 +6,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand};
 use media::{
     id::{BroadcastId, LiveId},
     ladder::Profile,
+    time::WallTime,
 };
 
 /// Where a stack keeps its data unless told otherwise.
@@ -21,6 +22,8 @@ Examples:
   gopcast up --live shoes --live bags   two lives instead of `demo`
   gopcast live list                     what is on air, and what was
   gopcast live set demo --slate a.png   what to show while the publisher is away
+  gopcast live event demo --json '{\"title\":\"Red shoes\"}'
+                                        something happens now: viewers see a card
   gopcast live end demo                 end the show now; the replay follows
   gopcast broadcast list demo           the shows of a live
   gopcast broadcast verify BROADCAST    prove that nothing of a show is lost
@@ -62,11 +65,22 @@ Reads the ledger, the bucket and the manifests, and checks that
     of fills are there if anybody is told of them,
   - a dynamic manifest names the live timeline, a static one the replay (for a moment after the
     end the stable address may still show the live timeline): all of it, in order, and no more,
+  - so do the HLS playlists, with durations within their target duration,
   - epochs never fall.
 Stored chunks expire after a while; those that are gone are only mentioned.
 
 Exit codes: 0 whole; 1 not whole, one line for each fault; 2 could not tell (no such broadcast,
 nothing to ask).";
+
+const EVENT_HELP: &str = "\
+Examples:
+  gopcast live event shoes --json '{\"title\":\"Red shoes\",\"price\":\"49 €\",\"link\":\"https://shop.example/red\"}'
+  gopcast live event shoes --at 2026-12-01T20:15:00Z --duration 300 --id red --json '{\"title\":\"Red\"}'
+
+Viewers get it with the manifest, at the picture that reached the edge at its time, live and in the
+replay: as DASH EventStream and as HLS EXT-X-DATERANGE, scheme urn:gopcast:event:2026. The pages show
+it as a card; `image` and `link` are shown if they begin with https://.
+Prints one JSON document. A show takes 1000 events, and 128 kB of them.";
 
 /// gopcast: live broadcasts in over RTMPS, MPEG-DASH and replays out. Run the whole pipeline on this machine with `gopcast up`.
 #[derive(Debug, Parser)]
@@ -235,6 +249,27 @@ Examples:
         #[command(flatten)]
         stack: StackArgs,
     },
+    /// Put a timed event into what is on air: something happens at this moment of the show
+    #[command(after_help = EVENT_HELP)]
+    Event {
+        /// The live
+        name: LiveId,
+        /// The event's data, a JSON object of up to 2 kB; the pages show `title`, `text`, `price`, `image`, `link`
+        #[arg(long = "json", value_name = "JSON")]
+        data: String,
+        /// When it happens (RFC 3339), up to a day ahead [default: now]
+        #[arg(long, value_name = "TIME", value_parser = instant)]
+        at: Option<WallTime>,
+        /// How long it lasts, in seconds
+        #[arg(long, value_name = "SECONDS", value_parser = milliseconds)]
+        duration: Option<u32>,
+        /// Its name, so that putting it in twice is harmless: a-z, A-Z, 0-9, '.', '_' and '-' [default: a new one]
+        #[arg(long)]
+        id: Option<String>,
+        /// Directory of the stack's data
+        #[arg(long = "data", value_name = "DIR", default_value = DATA_DEFAULT)]
+        dir: PathBuf,
+    },
     /// End what is on air now, and wait until its replay is there
     End {
         /// The live
@@ -307,6 +342,24 @@ pub struct DoctorArgs {
     pub json: bool,
 }
 
+/// An instant, as RFC 3339 spells it.
+fn instant(text: &str) -> Result<WallTime, String> {
+    let instant: jiff::Timestamp =
+        text.parse().map_err(|_| "an instant is spelled as 2026-12-01T20:15:00Z".to_owned())?;
+    Ok(WallTime(instant.as_microsecond()))
+}
+
+/// Seconds, with a fraction or not, as milliseconds.
+fn milliseconds(text: &str) -> Result<u32, String> {
+    let wrong = || "a duration is seconds, as 30 or 2.5".to_owned();
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let digits =
+        u32::try_from(fraction.len()).ok().filter(|digits| (1..=3).contains(digits)).ok_or_else(wrong)?;
+    let fraction = fraction.parse::<u32>().map_err(|_| wrong())? * 10u32.pow(3 - digits);
+    let whole = whole.parse::<u32>().ok().and_then(|seconds| seconds.checked_mul(1000));
+    whole.and_then(|ms| ms.checked_add(fraction)).ok_or_else(wrong)
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
@@ -343,6 +396,15 @@ mod tests {
     }
 
     #[test]
+    fn events_have_times() {
+        let line = "gopcast live event a --json {} --at 1970-01-01T00:00:01.5Z --duration 2.25 --id x";
+        let Command::Live(LiveCommand::Event { at, duration, id, .. }) = parse(line).unwrap().command else {
+            panic!("not an event")
+        };
+        assert_eq!((at, duration, id.as_deref()), (Some(WallTime(1_500_000)), Some(2250), Some("x")));
+    }
+
+    #[test]
     fn make_run_may_be_given_what_it_gives_itself() {
         let Command::Up(up) = parse("gopcast up --demo --demo").unwrap().command else { panic!("not up") };
         assert!(up.demo);
@@ -362,6 +424,9 @@ mod tests {
             ("gopcast live set a --window -1", "-1"),
             ("gopcast live set a --slate x --no-slate", "cannot be used with"),
             ("gopcast live set a", "--window <SECONDS>"),
+            ("gopcast live event a", "--json <JSON>"),
+            ("gopcast live event a --json {} --at noon", "2026-12-01T20:15:00Z"),
+            ("gopcast live event a --json {} --duration 1.2345", "30 or 2.5"),
         ] {
             let error = parse(line).unwrap_err();
             assert!(error.to_string().contains(says), "{line}: {error}");

@@ -305,6 +305,7 @@ mod tests {
             late: vec![row(180_000, true)],
             fills: vec![fill],
             inits: Vec::new(),
+            ..Ledger::default()
         };
         let broadcast = broadcast();
         let entry = BroadcastEntry {

@@ -10,6 +10,7 @@ use media::{
     id::{BroadcastId, LiveId, StreamKey},
     ladder::Profile,
     names,
+    wire::AddCue,
 };
 use serde::Serialize;
 use service::{
@@ -202,6 +203,13 @@ pub async fn run(command: LiveCommand) -> anyhow::Result<Exit> {
         }
         LiveCommand::Disable { name, stack } => set_disabled(&Context::find(stack).await?, &name, true).await,
         LiveCommand::Enable { name, stack } => set_disabled(&Context::find(stack).await?, &name, false).await,
+        LiveCommand::Event { name, data, at, duration, id, dir } => {
+            let context = Context::find(StackArgs { data: dir, json: true }).await?;
+            let id = id.unwrap_or_else(|| hex::encode(clock::random_bytes::<8>()));
+            let cue = AddCue { live: name, id, at, duration_ms: duration, data };
+            output::json(&lives::add_cue(&context.clients, cue).await?)?;
+            Ok(Exit::Done)
+        }
         LiveCommand::End { name, stack } => end(&Context::find(stack).await?, &name).await,
         LiveCommand::Delete { name, yes, stack } => delete(&Context::find(stack).await?, &name, yes).await,
     }
@@ -281,7 +289,9 @@ async fn delete(context: &Context, name: &LiveId, yes: bool) -> anyhow::Result<E
     context.clients.table.delete_live(&live).await?;
     context.dir.set_key(name, None)?;
     // The stable address plays the last replay; that ends with the live.
-    context.clients.bucket.delete(&names::live_manifest(name)).await?;
+    for stable in [names::live_manifest(name), names::live_master(name)] {
+        context.clients.bucket.delete(&stable).await?;
+    }
     lives::publish_indexes(&context.clients, name).await?;
     if context.args.json {
         output::json(&serde_json::json!({ "live": name, "deleted": true }))?;

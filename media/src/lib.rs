@@ -9,6 +9,7 @@ pub mod av1;
 pub mod avc;
 pub mod bits;
 pub mod chunk;
+pub mod cue;
 pub mod flv;
 pub mod gop;
 pub mod hevc;

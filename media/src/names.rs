@@ -7,7 +7,10 @@
 //! vod/{live}/{broadcast}/{rung}/{t}.m4s              immutable; t = media time in ticks of the rung's track
 //! vod/{live}/{broadcast}/{rung}/{t}-p{publish}.m4s   the same, where another chunk's segment has the plain name
 //! vod/{live}/{broadcast}/{rung}/{t}-fill.m4s         the same, of a hole's fill where a chunk's segment has the plain name
+//! vod/{live}/{broadcast}/master.m3u8                 HLS: which media playlists there are
+//! vod/{live}/{broadcast}/{rung}/{playlist}.m3u8      HLS: live (from second 0), window, replay
 //! live/{live}/manifest.mpd                           the stable URL
+//! live/{live}/master.m3u8                            the stable URL of HLS
 //! live/{live}/index.json  live/index.json            what the pages list
 //! slate/{live}/{sha256}                              private; the image shown while a publisher is away
 //! ```
@@ -59,6 +62,18 @@ pub fn vod_manifest(live: &LiveId, broadcast: &BroadcastId) -> String {
     format!("vod/{live}/{broadcast}/manifest.mpd")
 }
 
+/// The multivariant playlist of one broadcast.
+#[must_use]
+pub fn vod_master(live: &LiveId, broadcast: &BroadcastId) -> String {
+    format!("vod/{live}/{broadcast}/master.m3u8")
+}
+
+/// A media playlist of one rung; `file` says which.
+#[must_use]
+pub fn playlist(live: &LiveId, broadcast: &BroadcastId, rung: &str, file: &str) -> String {
+    format!("vod/{live}/{broadcast}/{rung}/{file}")
+}
+
 /// The initialization segment of a rung; `config` is a hash of its bytes.
 #[must_use]
 pub fn init(live: &LiveId, broadcast: &BroadcastId, rung: &str, config: &str) -> String {
@@ -93,6 +108,12 @@ pub fn live_manifest(live: &LiveId) -> String {
     format!("live/{live}/manifest.mpd")
 }
 
+/// The stable multivariant playlist of a live.
+#[must_use]
+pub fn live_master(live: &LiveId) -> String {
+    format!("live/{live}/master.m3u8")
+}
+
 /// What the watch page of a live reads.
 #[must_use]
 pub fn live_index(live: &LiveId) -> String {
@@ -119,6 +140,9 @@ mod tests {
         assert_eq!(named(Naming::Fill), format!("vod/shoes/{b}/audio/48000-fill.m4s"));
         assert_eq!(slate(&live, "ab"), "slate/shoes/ab");
         assert_eq!(live_manifest(&live), "live/shoes/manifest.mpd");
+        assert_eq!(vod_master(&live, &id), format!("vod/shoes/{b}/master.m3u8"));
+        assert_eq!(playlist(&live, &id, "720p", "live.m3u8"), format!("vod/shoes/{b}/720p/live.m3u8"));
+        assert_eq!(live_master(&live), "live/shoes/master.m3u8");
         assert_eq!(live_index(&live), "live/shoes/index.json");
     }
 

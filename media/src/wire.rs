@@ -24,6 +24,8 @@ pub enum GatewayRequest {
     Close(Close),
     /// The operator ends a live's current broadcast. Answered by [`EndReply`].
     End(End),
+    /// The operator puts a timed event into a live's current broadcast. Answered by [`CueReply`].
+    Cue(AddCue),
     /// An encoder gives a broadcast up: it drains, or has lost its storage. Answered by [`HandoverReply`].
     Handover(Handover),
     /// Once a minute: every broadcast that has not ended has an encoder that works on it. Answered by [`SweepReply`].
@@ -197,6 +199,54 @@ pub enum EndReply {
     },
 }
 
+/// A timed event for what is on air ([`crate::cue`]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddCue {
+    /// The live.
+    pub live: LiveId,
+    /// Its name in the broadcast: the same for every retry.
+    pub id: String,
+    /// When it happens; now, by the gateway's clock, if it does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<WallTime>,
+    /// How long it lasts in ms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u32>,
+    /// What happens: the text of a JSON object.
+    pub data: String,
+}
+
+/// Answer to [`AddCue`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "kebab-case")]
+pub enum CueReply {
+    /// It is kept, and its encoder knows.
+    Added {
+        /// Of which broadcast.
+        broadcast: BroadcastId,
+        /// The how manieth of the broadcast.
+        number: u32,
+        /// When it happens.
+        at: WallTime,
+        /// The same as presentation time in 1/90 000 s.
+        presentation: Ticks,
+    },
+    /// It can't be kept; why, in words for whoever put it in.
+    Refused {
+        /// Why.
+        reason: String,
+    },
+    /// Nothing is on air, or no picture has arrived yet.
+    NotOnAir,
+    /// There is no such live.
+    NoSuchLive,
+    /// It is kept, and no encoder could be told: it is in the manifests within a minute. Or send the same again.
+    Retry {
+        /// Why.
+        reason: String,
+    },
+}
+
 /// An encoder gives a broadcast up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Handover {
@@ -299,6 +349,8 @@ pub enum EncoderEvent {
     },
     /// The operator ends the broadcast.
     End,
+    /// There are timed events that the manifests do not have yet.
+    Cues,
     /// Nothing new: whoever is bound to the broadcast is to work on it.
     Check,
 }

@@ -14,6 +14,7 @@ import { pickEngine } from './io/pick-engine.js';
 import { poll } from './io/poll.js';
 import { replayCard } from './ui/cards.js';
 import { Controls } from './ui/controls.js';
+import { CueCard } from './ui/cue-card.js';
 import { curtainRenderer, noticeRenderer } from './ui/curtain.js';
 import { byId, h, setText, show } from './ui/dom.js';
 import { icon } from './ui/icons.js';
@@ -77,9 +78,10 @@ function watch(Engine) {
   const stats = () => ({ ...engine.stats(), state: state.phase });
   const panel = new StatsPanel(stats);
   const controls = new Controls(engine, panel, again);
+  const cueCard = new CueCard(engine);
   const listReplays = embedded ? () => undefined : replayList();
   // For diagnostics from the browser's console and for tests.
-  window.gopcast = { player: engine.player, stats };
+  window.gopcast = { player: engine.player, stats, cue: () => ({ ...cueCard.seen, cues: engine.cues }) };
 
   effects.forEach(carryOut);
   render();

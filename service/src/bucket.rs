@@ -77,6 +77,9 @@ impl Kind {
         Self { content_type: "audio/mp4", cache_control: "public, max-age=31536000, immutable" };
     /// A manifest. It changes with every GOP, so it is kept for a second and never served stale: `docs/decisions/0007`.
     pub const MANIFEST: Self = Self { content_type: "application/dash+xml", cache_control: "max-age=1" };
+    /// An HLS playlist (RFC 8216, 4): kept as a manifest is.
+    pub const PLAYLIST: Self =
+        Self { content_type: "application/vnd.apple.mpegurl", cache_control: "max-age=1" };
     /// A slate's image: private.
     pub const SLATE: Self = Self { content_type: "application/octet-stream", cache_control: "no-store" };
     /// A page's data.

@@ -196,10 +196,16 @@ pub fn is_chunk(key: &str) -> bool {
     key.ends_with(".gop")
 }
 
-/// A manifest.
+/// A manifest: an MPD or a playlist.
 #[must_use]
 pub fn is_manifest(key: &str) -> bool {
-    key.ends_with(".mpd")
+    key.ends_with(".mpd") || is_playlist(key)
+}
+
+/// An HLS playlist.
+#[must_use]
+pub fn is_playlist(key: &str) -> bool {
+    key.ends_with(".m3u8")
 }
 
 /// The number in an attribute.

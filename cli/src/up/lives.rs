@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use media::{
     id::{BroadcastId, LiveId, StreamKey},
     ladder::Profile,
-    wire::{End, EndReply, GatewayRequest},
+    wire::{AddCue, CueReply, End, EndReply, GatewayRequest},
 };
 use service::{
     backoff::Backoff,
@@ -152,6 +152,51 @@ pub(crate) async fn ask_to_end(clients: &Clients, live: &LiveId) -> anyhow::Resu
         }
         Backoff::REGIONAL.sleep(attempt, &Clock::default()).await;
     }
+}
+
+/// Puts a timed event into what is on air.
+///
+/// # Errors
+/// When the gateway can't be asked, or refuses; the text says why.
+pub(crate) async fn add_cue(clients: &Clients, cue: AddCue) -> anyhow::Result<CueTold> {
+    let live = cue.live.clone();
+    let (id, request) = (cue.id.clone(), GatewayRequest::Cue(cue));
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        let error = match clients.gateway.ask::<CueReply>(&request).await {
+            Ok(CueReply::Added { broadcast, number, at, presentation }) => {
+                let at = at.rfc3339();
+                return Ok(CueTold { live, broadcast, id, number, at, presentation });
+            }
+            Ok(CueReply::Refused { reason }) => bail!("{reason}"),
+            Ok(CueReply::NotOnAir) => bail!("{live} is not on air"),
+            Ok(CueReply::NoSuchLive) => {
+                bail!("there is no live {live}; `gopcast live list` shows which there are")
+            }
+            Ok(CueReply::Retry { reason }) => anyhow::anyhow!("no encoder could be told: {reason}"),
+            Err(error) if error.transient => error.into(),
+            Err(error) => return Err(error.into()),
+        };
+        if attempt == END_TRIES {
+            return Err(error).context("putting the event in");
+        }
+        Backoff::REGIONAL.sleep(attempt, &Clock::default()).await;
+    }
+}
+
+/// What `live event` prints.
+#[derive(Debug, serde::Serialize)]
+pub(crate) struct CueTold {
+    live: LiveId,
+    broadcast: BroadcastId,
+    id: String,
+    /// Its number in the broadcast, as manifests have it.
+    number: u32,
+    /// When it happens.
+    at: String,
+    /// The same as presentation time in 1/90 000 s.
+    presentation: i64,
 }
 
 /// Waits until a broadcast is over. Unbounded: the caller bounds it.

@@ -11,7 +11,7 @@ use media::{
 
 use super::{
     evidence::{Evidence, Must, Piece, Report, at},
-    manifests,
+    manifests, playlists,
 };
 
 /// While a broadcast is being ended its publisher may store one more chunk, before the next notice tells it to stop. Such a chunk came
@@ -36,6 +36,7 @@ pub(crate) fn check(evidence: &Evidence) -> Report {
     check_chunks(evidence, &mut report);
     check_objects(evidence, &mut report);
     manifests::check(evidence, &mut report);
+    playlists::check(evidence, &mut report);
     report
 }
 
@@ -297,7 +298,7 @@ fn check_objects(evidence: &Evidence, report: &mut Report) {
 
 #[cfg(test)]
 #[path = "check_tests.rs"]
-mod tests;
+pub(super) mod tests;
 
 #[cfg(test)]
 #[path = "hole_tests.rs"]

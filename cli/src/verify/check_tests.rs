@@ -101,6 +101,7 @@ pub(super) fn filled(rows: Vec<Row>, late: Vec<Row>, fills: Vec<Fill>, ended: Op
         ended,
         reached: Reached::default(),
         manifests: Vec::new(),
+        playlists: Vec::new(),
         objects: BTreeMap::new(),
         chunks: rows.iter().chain(&late).enumerate().map(stored).collect(),
         inits: vec![init("360p"), init("audio")],
@@ -124,17 +125,17 @@ pub(super) fn filled(rows: Vec<Row>, late: Vec<Row>, fills: Vec<Fill>, ended: Op
 }
 
 /// Two publishes: three chunks and two.
-pub(super) fn whole() -> Evidence {
+pub(in crate::verify) fn whole() -> Evidence {
     let places = [pos(1, 0), pos(1, 1), pos(1, 2), pos(2, 0), pos(2, 1)];
     evidence(places.iter().zip(0..).map(|(at, place)| row(place, *at)).collect(), Some(ENDED))
 }
 
-pub(super) fn faults(evidence: &Evidence) -> Vec<String> {
+pub(in crate::verify) fn faults(evidence: &Evidence) -> Vec<String> {
     check(evidence).faults.iter().map(Fault::to_string).collect()
 }
 
 #[track_caller]
-pub(super) fn finds(evidence: &Evidence, object: &str, problem: &str) {
+pub(in crate::verify) fn finds(evidence: &Evidence, object: &str, problem: &str) {
     let found = faults(evidence);
     assert!(
         found.iter().any(|line| line.starts_with(object) && line.contains(problem)),

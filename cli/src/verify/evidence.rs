@@ -9,7 +9,7 @@ use media::{
     time::{Ticks, WallTime},
 };
 
-use super::mpd::Mpd;
+use super::{mpd::Mpd, playlists::Playlist};
 
 /// Something is not as it must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +90,8 @@ pub(crate) struct Evidence {
     pub(crate) ended: Option<WallTime>,
     pub(crate) reached: Reached,
     pub(crate) manifests: Vec<Manifest>,
+    /// HLS: multivariant playlists, and what they lead to.
+    pub(crate) playlists: Vec<Playlist>,
     /// What the live timeline shows of chunks, in the order of their keys, that is, of their start.
     pub(crate) rows: Vec<Row>,
     /// What only the replay shows.

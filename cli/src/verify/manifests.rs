@@ -8,6 +8,7 @@ use media::{ledger::Segment, names};
 use super::{
     evidence::{Evidence, Manifest, Piece, Report, Role},
     mpd::Mpd,
+    playlists,
 };
 
 /// Judges every manifest.
@@ -23,6 +24,7 @@ pub(super) fn check(evidence: &Evidence, report: &mut Report) {
 pub(super) fn is_named(evidence: &Evidence, key: &str) -> bool {
     let found = evidence.manifests.iter().filter_map(|manifest| manifest.found.as_ref()?.as_ref().ok());
     found.flat_map(|mpd| &mpd.tracks).flat_map(|track| &track.segments).any(|segment| segment.key == key)
+        || playlists::is_named(evidence, key)
 }
 
 struct Orders<'a> {

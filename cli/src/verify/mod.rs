@@ -2,8 +2,10 @@
 
 mod check;
 mod evidence;
+mod m3u8;
 mod manifests;
 mod mpd;
+mod playlists;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -17,6 +19,8 @@ use sha2::{Digest as _, Sha256};
 use self::{
     check::check,
     evidence::{Evidence, Expected, Fault, Manifest, Reached, Report, Role, Stored},
+    m3u8::M3u8,
+    playlists::Playlist,
 };
 use crate::{
     args::StackArgs,
@@ -141,9 +145,11 @@ async fn gather(
     if current.as_ref() == Some(id) {
         manifests.extend(stable(clients, id, names::live_manifest(&live)).await?);
     }
+    let mut playlists = playlists(clients, id, names::vod_master(&live, id), true).await?;
+    playlists.extend(self::playlists(clients, id, names::live_master(&live), false).await?);
     let mut damaged = Vec::new();
     let (reached, ledger) = ledger(clients, id, &mut damaged).await?;
-    let Ledger { rows, late, fills, inits } = ledger;
+    let Ledger { rows, late, fills, inits, cues: _ } = ledger;
     let chunks = chunks(clients, &stack.s3.bucket, id).await?;
     let (broadcast, objects) = (id.clone(), BTreeMap::new());
     let mut evidence = Evidence {
@@ -152,6 +158,7 @@ async fn gather(
         ended: over,
         reached,
         manifests,
+        playlists,
         rows,
         late,
         fills,
@@ -212,6 +219,35 @@ async fn stable(clients: &Clients, id: &BroadcastId, key: String) -> anyhow::Res
     let object = clients.bucket.get(&key).await?;
     let ours = object.is_some_and(|object| object.broadcast.as_deref() == Some(id.as_str()));
     if ours { Ok(Some(manifest(clients, key, Role::Stable).await?)) } else { Ok(None) }
+}
+
+/// A multivariant playlist, if it shows this broadcast, and what it leads to.
+async fn playlists(
+    clients: &Clients,
+    id: &BroadcastId,
+    key: String,
+    due: bool,
+) -> anyhow::Result<Vec<Playlist>> {
+    let object = clients.bucket.get(&key).await?;
+    let object = object.filter(|object| object.broadcast.as_deref() == Some(id.as_str()));
+    let read = |key: &str, bytes: &[u8]| {
+        let text = str::from_utf8(bytes).map_err(|_| "it is no text".to_owned())?;
+        m3u8::parse(key, text)
+    };
+    let found = object.map(|object| read(&key, &object.bytes));
+    if found.is_none() && !due {
+        return Ok(Vec::new());
+    }
+    let leads_to = match &found {
+        Some(Ok(M3u8::Multivariant(leads_to))) => leads_to.clone(),
+        _ => Vec::new(),
+    };
+    let mut out = vec![Playlist { key, due, found }];
+    for key in leads_to {
+        let found = clients.bucket.get(&key).await?.map(|object| read(&key, &object.bytes));
+        out.push(Playlist { key, due: true, found });
+    }
+    Ok(out)
 }
 
 async fn chunks(clients: &Clients, bucket: &str, id: &BroadcastId) -> anyhow::Result<Vec<Stored>> {

@@ -127,7 +127,7 @@ fn number<T: FromStr>(node: Node<'_, '_>, name: &str) -> Result<Option<T>, Strin
 }
 
 /// The path that `reference` means where `base` is (RFC 3986, 5.2, as far as manifests use it). Other hosts are not followed.
-fn resolve(base: &str, reference: &str) -> Result<String, String> {
+pub(super) fn resolve(base: &str, reference: &str) -> Result<String, String> {
     if reference.contains("://") || reference.starts_with("//") {
         return Err(format!("{reference} is on another host"));
     }

@@ -1,9 +1,11 @@
-//! The manifest: ledger → MPD (ISO 23009-1), a pure function. Same rows, same text.
+//! The manifests: ledger → MPD (ISO 23009-1) and HLS playlists (RFC 8216), pure functions of one [`Timeline`]. Same rows, same text.
 //!
 //! Invariants: nothing is named that is not in a row; a Period keeps its `@id` and, while on air, its `@start` and offsets for
 //! good, however the manifest is windowed; a dynamic manifest's times are presentation time, so `availabilityStartTime + Period@start`
 //! and what follows is when a frame reached the edge, and its holes are filled; a replay has every chunk and no fill, its holes closed.
 
+mod cues;
+pub mod hls;
 mod periods;
 mod write;
 
@@ -37,7 +39,7 @@ pub enum Scope {
     Window(u32),
 }
 
-/// What a manifest is made from.
+/// What a manifest says beside what the ledger does.
 #[derive(Debug, Clone)]
 pub struct Input<'a> {
     /// The live.
@@ -48,12 +50,6 @@ pub struct Input<'a> {
     pub availability_start: WallTime,
     /// When this manifest is written.
     pub publish_time: WallTime,
-    /// On air or over.
-    pub state: State,
-    /// How far back.
-    pub scope: Scope,
-    /// All that is committed; `state` and `scope` do the choosing.
-    pub ledger: &'a Ledger,
     /// What the addresses in it are relative to, if not the manifest's own: `/vod/{live}/{broadcast}/`.
     pub base_url: Option<String>,
 }
@@ -80,22 +76,48 @@ pub enum ManifestError {
     Xml,
 }
 
+/// What is shown and in which order: the live timeline, or the replay. Manifests of both kinds are written from it.
+#[derive(Debug)]
+pub struct Timeline<'a> {
+    ledger: &'a Ledger,
+    state: State,
+    plans: Vec<periods::Plan<'a>>,
+}
+
+impl<'a> Timeline<'a> {
+    /// That of a broadcast in this state.
+    #[must_use]
+    pub fn new(ledger: &'a Ledger, state: State) -> Self {
+        Self { ledger, state, plans: periods::plan(ledger, state) }
+    }
+
+    /// Whether there is nothing to show.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.plans.is_empty()
+    }
+
+    /// All that is shown, in order.
+    fn entries(&self) -> impl Iterator<Item = &periods::Entry<'a>> {
+        self.plans.iter().flat_map(|plan| &plan.entries)
+    }
+}
+
 /// Whether the live timeline and the replay of a broadcast differ.
 #[must_use]
 pub fn differs(ledger: &Ledger) -> bool {
-    periods::plan(ledger, State::Closing, Scope::Full) != periods::plan(ledger, State::Over, Scope::Full)
+    periods::plan(ledger, State::Closing) != periods::plan(ledger, State::Over)
 }
 
-/// Writes the manifest of a broadcast.
+/// Writes the MPD of a broadcast.
 ///
 /// # Errors
-/// When no row has segments, or `inits` lacks one that a row names.
-pub fn manifest(input: &Input<'_>) -> Result<String, ManifestError> {
-    let periods = periods::plan(input.ledger, input.state, input.scope);
-    if periods.is_empty() {
+/// When no row has segments, or the ledger lacks an initialization segment that a row names.
+pub fn mpd(input: &Input<'_>, timeline: &Timeline<'_>, scope: Scope) -> Result<String, ManifestError> {
+    if timeline.is_empty() {
         return Err(ManifestError::Empty);
     }
-    write::mpd(input, &periods)
+    write::mpd(input, timeline, scope)
 }
 
 #[cfg(test)]

@@ -5,12 +5,12 @@
 use media::{
     id::PublishNo,
     ledger::{AUDIO_RUNG, Naming, Segment},
-    time::{Ticks, VIDEO_TIMESCALE, rescale},
+    time::{Ticks, VIDEO_TIMESCALE, WallTime, rescale},
     timeline::TICKS_PER_MS,
 };
 use service::table::Ledger;
 
-use super::{Scope, State};
+use super::State;
 
 /// Holes between segments from which on there is a new Period, in ms.
 const HOLE_MIN_MS: i64 = 9;
@@ -25,6 +25,8 @@ pub(super) struct Entry<'a> {
     pub(super) start: Ticks,
     pub(super) end: Ticks,
     pub(super) segments: &'a [Segment],
+    /// When it was committed.
+    pub(super) committed: WallTime,
     naming: Naming,
     /// Publish and number of a chunk; none of a fill.
     pos: Option<(PublishNo, u32)>,
@@ -49,7 +51,7 @@ impl Entry<'_> {
 }
 
 /// One Period to be.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Plan<'a> {
     /// From its first row, so that it is the same in every manifest of the broadcast.
     pub(super) id: String,
@@ -66,7 +68,7 @@ pub(super) struct Plan<'a> {
 }
 
 /// What is shown live, in order of time; or what the replay has, in order of positions. What has no segments is a hole.
-pub(super) fn entries(ledger: &Ledger, state: State) -> Vec<Entry<'_>> {
+fn entries(ledger: &Ledger, state: State) -> Vec<Entry<'_>> {
     let chunk = |row: &'_ media::ledger::Row| (row.pos.publish, row.pos.seq.0);
     let mut out: Vec<Entry<'_>> = Vec::with_capacity(ledger.rows.len());
     let replayed = match state {
@@ -75,7 +77,7 @@ pub(super) fn entries(ledger: &Ledger, state: State) -> Vec<Entry<'_>> {
     };
     for row in ledger.rows.iter().chain(replayed).filter(|row| !row.segments.is_empty()) {
         let (start, end, segments, naming) = (row.start, row.end, row.segments.as_slice(), row.naming);
-        out.push(Entry { start, end, segments, naming, pos: Some(chunk(row)) });
+        out.push(Entry { start, end, segments, committed: row.committed, naming, pos: Some(chunk(row)) });
     }
     if state == State::Over {
         out.sort_by_key(|entry| entry.pos);
@@ -83,7 +85,7 @@ pub(super) fn entries(ledger: &Ledger, state: State) -> Vec<Entry<'_>> {
     }
     for fill in ledger.fills.iter().filter(|fill| !fill.segments.is_empty()) {
         let (start, end, segments, naming) = (fill.start, fill.end, fill.segments.as_slice(), fill.naming);
-        out.push(Entry { start, end, segments, naming, pos: None });
+        out.push(Entry { start, end, segments, committed: fill.committed, naming, pos: None });
     }
     out.sort_by_key(|entry| entry.start);
     out
@@ -107,7 +109,8 @@ fn fits(entry: &Entry<'_>, current: &(Naming, Vec<(&str, &str)>)) -> bool {
     naming == current.0 && own.iter().eq(others)
 }
 
-pub(super) fn plan(ledger: &Ledger, state: State, scope: Scope) -> Vec<Plan<'_>> {
+/// The Periods, from the first on.
+pub(super) fn plan(ledger: &Ledger, state: State) -> Vec<Plan<'_>> {
     let replay = state == State::Over;
     let mut out: Vec<Plan<'_>> = Vec::new();
     let mut current = (Naming::Plain, Vec::new());
@@ -145,12 +148,11 @@ pub(super) fn plan(ledger: &Ledger, state: State, scope: Scope) -> Vec<Plan<'_>>
             current = format(&entry);
         }
     }
-    if let (State::OnAir, Scope::Window(seconds), Some(last)) = (state, scope, out.last()) {
-        let from = last.origin + last.length - Ticks::from(seconds) * Ticks::from(VIDEO_TIMESCALE);
-        for plan in &mut out {
-            plan.entries.retain(|entry| entry.end > from);
-        }
-        out.retain(|plan| !plan.entries.is_empty());
-    }
     out
+}
+
+/// Where a window of so many seconds begins: what ends after that is in it.
+pub(super) fn window_start(plans: &[Plan<'_>], seconds: u32) -> Ticks {
+    let end = plans.last().map_or(0, |last| last.origin + last.length);
+    end - Ticks::from(seconds) * Ticks::from(VIDEO_TIMESCALE)
 }

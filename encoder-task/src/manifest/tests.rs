@@ -12,7 +12,7 @@ fn object() -> Object {
     Object { bytes: 1, sha256: "00".repeat(32) }
 }
 
-fn init(rung: &str, config: &str) -> Init {
+pub(super) fn init(rung: &str, config: &str) -> Init {
     let track = match rung {
         "audio" => Track::Audio { sample_rate: 48_000, channels: 2 },
         "360p" => Track::Video {
@@ -39,7 +39,7 @@ fn init(rung: &str, config: &str) -> Init {
     }
 }
 
-fn row(publish: u32, seq: u32, start: Ticks, end: Ticks, tracks: &[(&str, &str)]) -> Row {
+pub(super) fn row(publish: u32, seq: u32, start: Ticks, end: Ticks, tracks: &[(&str, &str)]) -> Row {
     Row {
         pos: ChunkPos { publish: PublishNo::new(publish).unwrap(), seq: ChunkSeq(seq) },
         epoch: Epoch::FIRST,
@@ -68,8 +68,8 @@ fn row(publish: u32, seq: u32, start: Ticks, end: Ticks, tracks: &[(&str, &str)]
     }
 }
 
-const BOTH: &[(&str, &str)] = &[("480p", "a"), ("360p", "b"), ("audio", "c")];
-const LOW: &[(&str, &str)] = &[("360p", "b"), ("audio", "c")];
+pub(super) const BOTH: &[(&str, &str)] = &[("480p", "a"), ("360p", "b"), ("audio", "c")];
+pub(super) const LOW: &[(&str, &str)] = &[("360p", "b"), ("audio", "c")];
 
 fn write(rows: &[Row], state: State, scope: Scope) -> String {
     let rows = rows.to_vec();
@@ -80,20 +80,17 @@ fn write_all(mut ledger: Ledger, state: State, scope: Scope) -> String {
     let live: LiveId = "demo".parse().unwrap();
     let broadcast = BroadcastId::new(1_700_000_000_001, [0; 10]);
     ledger.inits = vec![init("480p", "a"), init("360p", "b"), init("audio", "c")];
-    manifest(&Input {
+    let input = Input {
         live: &live,
         broadcast: &broadcast,
         availability_start: WallTime(1_700_000_000_250_000),
         publish_time: WallTime(1_700_000_009_000_000),
-        state,
-        scope,
-        ledger: &ledger,
         base_url: Some("/vod/demo/x/".to_owned()),
-    })
-    .unwrap()
+    };
+    mpd(&input, &Timeline::new(&ledger, state), scope).unwrap()
 }
 
-fn gops(count: u32) -> Vec<Row> {
+pub(super) fn gops(count: u32) -> Vec<Row> {
     (0..count).map(|n| row(1, n, i64::from(n) * 180_000, i64::from(n + 1) * 180_000, BOTH)).collect()
 }
 
@@ -161,7 +158,7 @@ fn a_hole_is_a_new_period_and_closed_when_over() {
     let starts: Vec<_> = on_air.periods.iter().map(|p| p.start.unwrap().as_secs()).collect();
     assert_eq!(starts, [0, 10]);
     let timeline = |mpd: &dash_mpd_core::MPD, period: usize| {
-        let template = mpd.periods[period].adaptations[0].representations[0].SegmentTemplate.clone().unwrap();
+        let template = mpd.periods[period].adaptations[0].SegmentTemplate.clone().unwrap();
         (template.presentationTimeOffset.unwrap(), template.SegmentTimeline.unwrap().segments)
     };
     for (period, expected) in [(90_000, 180_000, Some(1)), (990_000, 180_000, None)].into_iter().enumerate() {
@@ -210,33 +207,29 @@ fn rows_without_segments_are_holes() {
 fn what_is_missing_is_said() {
     let live: LiveId = "demo".parse().unwrap();
     let broadcast = BroadcastId::new(1, [0; 10]);
-    let mut input = Input {
+    let input = Input {
         live: &live,
         broadcast: &broadcast,
         availability_start: WallTime(0),
         publish_time: WallTime(0),
-        state: State::OnAir,
-        scope: Scope::Full,
-        ledger: &Ledger::default(),
         base_url: None,
     };
-    assert_eq!(manifest(&input), Err(ManifestError::Empty));
-    let ledger = Ledger { rows: gops(1), ..Ledger::default() };
-    input.ledger = &ledger;
+    let write = |ledger: &Ledger| mpd(&input, &Timeline::new(ledger, State::OnAir), Scope::Full);
+    assert_eq!(write(&Ledger::default()), Err(ManifestError::Empty));
     assert_eq!(
-        manifest(&input),
+        write(&Ledger { rows: gops(1), ..Ledger::default() }),
         Err(ManifestError::NoInit { rung: "480p".to_owned(), config: "a".to_owned() })
     );
 }
 
-fn fill(start: Ticks, end: Ticks, tracks: &[(&str, &str)]) -> Fill {
+pub(super) fn fill(start: Ticks, end: Ticks, tracks: &[(&str, &str)]) -> Fill {
     let Row { segments, .. } = row(1, 0, start, end, tracks);
     let (epoch, committed) = (Epoch::FIRST, WallTime(0));
     Fill { epoch, start, end, shown: Shown::Held, naming: Naming::Plain, segments, committed }
 }
 
 /// Two GOPs, a hole of 6 s that is filled, two more; and a chunk that came when its place was filled.
-fn returned() -> Ledger {
+pub(super) fn returned() -> Ledger {
     let mut rows = gops(2);
     rows.push(row(2, 0, 900_000, 1_080_000, BOTH));
     rows.push(row(2, 1, 1_080_000, 1_260_000, BOTH));
@@ -244,7 +237,7 @@ fn returned() -> Ledger {
     (late.late, late.naming) = (true, Naming::Publish(PublishNo::FIRST));
     let fills =
         vec![fill(360_000, 540_000, BOTH), fill(540_000, 720_000, BOTH), fill(720_000, 900_000, BOTH)];
-    Ledger { rows, late: vec![late], fills, inits: vec![] }
+    Ledger { rows, late: vec![late], fills, ..Ledger::default() }
 }
 
 #[test]
@@ -314,4 +307,111 @@ fn bandwidth_is_what_was_seen() {
     rows[1].segments[2].object.bytes = 250_000;
     let text = write(&rows, State::OnAir, Scope::Window(2));
     assert!(text.contains(r#"bandwidth="1008000""#), "{text}");
+}
+
+#[test]
+fn rungs_of_the_same_chunks_share_their_timeline() {
+    let text = write(&gops(3), State::OnAir, Scope::Full);
+    let mpd = parsed(&text);
+    let [video, audio] = mpd.periods[0].adaptations.as_slice() else { panic!("{text}") };
+    assert!(video.SegmentTemplate.as_ref().unwrap().SegmentTimeline.is_some());
+    for rung in &video.representations {
+        let own = rung.SegmentTemplate.as_ref().unwrap();
+        assert!(own.initialization.is_some() && own.media.is_none() && own.SegmentTimeline.is_none());
+    }
+    assert!(audio.SegmentTemplate.is_none() && audio.representations[0].SegmentTemplate.is_some());
+    let alone: Vec<_> =
+        (0..3).map(|n| row(1, n, i64::from(n) * 180_000, i64::from(n + 1) * 180_000, LOW)).collect();
+    let text = write(&alone, State::OnAir, Scope::Full);
+    assert!(parsed(&text).periods[0].adaptations[0].SegmentTemplate.is_none());
+}
+
+/// What a manifest of a long show with GOPs of all lengths has in bytes, at worst.
+#[test]
+fn a_long_show_of_uneven_gops_has_a_manifest_of_bounded_size() {
+    let mut start = 0;
+    let rows: Vec<_> = (0..21_600u32)
+        .map(|n| {
+            let from = start;
+            start += 90_000 + i64::from(n * 7919 % 60) * 3000;
+            row(1, n, from, start, BOTH)
+        })
+        .collect();
+    let full = write(&rows, State::OnAir, Scope::Full).len();
+    let window = write(&rows, State::OnAir, Scope::Window(LIVE_WINDOW_SECONDS)).len();
+    assert!(full < 900_000 && window < 60_000, "{full} {window}");
+    let even: Vec<_> =
+        (0..21_600).map(|n| row(1, n, i64::from(n) * 180_000, i64::from(n + 1) * 180_000, BOTH)).collect();
+    assert!(write(&even, State::OnAir, Scope::Full).len() < 4000);
+}
+
+fn cue(number: u32, at: Ticks, duration_ms: Option<u32>) -> media::cue::Cue {
+    let data = r#"{"title":"\"<&"}"#.to_owned();
+    media::cue::Cue { id: format!("c{number}"), number, at, duration_ms, data, noted: WallTime(0) }
+}
+
+/// Each event's Period and time in it, in 1/90 000 s.
+fn events(ledger: &Ledger, state: State, scope: Scope) -> Vec<(String, String, u64)> {
+    let mpd = parsed(&write_all(ledger.clone(), state, scope));
+    let mut out = Vec::new();
+    for period in &mpd.periods {
+        for event in period.event_streams.iter().flat_map(|stream| &stream.event) {
+            out.push((
+                period.id.clone().unwrap(),
+                event.id.clone().unwrap(),
+                event.presentationTime.unwrap(),
+            ));
+        }
+    }
+    out
+}
+
+#[test]
+fn events_are_at_their_time_live_and_with_their_picture_in_the_replay() {
+    let mut ledger = returned();
+    // In the first GOP; in the hole, where a chunk came late; in the hole, where none did; after it; ahead of all.
+    ledger.cues = vec![
+        cue(1, 45_000, None),
+        cue(2, 405_000, Some(2000)),
+        cue(3, 630_000, None),
+        cue(4, 990_000, None),
+        cue(5, 2_000_000, None),
+    ];
+    let said = |period: &str, id: u32, at| (period.to_owned(), id.to_string(), at);
+    let live: Vec<_> =
+        ledger.cues.iter().map(|cue| said("1-0", cue.number, u64::try_from(cue.at).unwrap())).collect();
+    assert_eq!(events(&ledger, State::OnAir, Scope::Full), live);
+    let replay =
+        vec![said("1-0", 1, 45_000), said("1-2", 2, 45_000), said("2-0", 3, 0), said("2-0", 4, 90_000)];
+    assert_eq!(events(&ledger, State::Over, Scope::Full), replay);
+    let text = write_all(ledger, State::OnAir, Scope::Full);
+    assert!(
+        text.contains("<EventStream schemeIdUri=\"urn:gopcast:event:2026\" timescale=\"90000\">"),
+        "{text}"
+    );
+    let event = r#"<Event id="2" presentationTime="405000" duration="180000" messageData="{&quot;title&quot;:&quot;\&quot;&lt;&amp;&quot;}"/>"#;
+    assert!(text.contains(event), "{text}");
+}
+
+#[test]
+fn a_window_has_the_events_that_reach_into_it() {
+    let mut rows = gops(100);
+    rows.push(row(1, 100, 18_000_000, 18_180_000, LOW));
+    rows.push(row(1, 101, 18_180_000, 18_360_000, LOW));
+    let mut ledger = Ledger { rows, ..Ledger::default() };
+    ledger.cues = vec![
+        cue(1, 17_000_000, None),
+        cue(2, 17_000_000, Some(20_000)),
+        cue(3, 18_100_000, None),
+        cue(4, 90_000_000, None),
+    ];
+    let ids = |seconds| -> Vec<_> {
+        let found = events(&ledger, State::OnAir, Scope::Window(seconds));
+        found.into_iter().map(|(period, id, at)| (period, id.parse::<u32>().unwrap(), at)).collect()
+    };
+    let own = |period: &str, id, at| (period.to_owned(), id, at);
+    let later = [own("1-100", 3, 100_000), own("1-100", 4, 72_000_000)];
+    assert_eq!(ids(6), [own("1-0", 2, 17_000_000), later[0].clone(), later[1].clone()]);
+    // The Period that it began in is not listed any more.
+    assert_eq!(ids(3), [own("1-100", 2, 0), later[0].clone(), later[1].clone()]);
 }

@@ -7,19 +7,21 @@ use std::{
 };
 
 use dash_mpd_core::{
-    AdaptationSet, AudioChannelConfiguration, BaseURL, Latency, MPD, Period, PlaybackRate,
-    ProducerReferenceTime, ProgramInformation, Representation, Role, S, SegmentTemplate, SegmentTimeline,
-    ServiceDescription, Title, UTCTiming,
+    AdaptationSet, AudioChannelConfiguration, BaseURL, Event, EventStream, Latency, MPD, Period,
+    PlaybackRate, ProducerReferenceTime, ProgramInformation, Representation, Role, S, SegmentTemplate,
+    SegmentTimeline, ServiceDescription, Title, UTCTiming,
 };
 use media::{
+    cue,
     ledger::{Init, Segment, Track},
     names::suffix,
     time::{Ticks, VIDEO_TIMESCALE, WallTime, rescale, to_media_time},
 };
 
 use super::{
-    Input, ManifestError, Scope, State,
-    periods::{Plan, entries},
+    Input, ManifestError, Scope, State, Timeline,
+    cues::Placed,
+    periods::{Entry, Plan, window_start},
 };
 use crate::transcode::gcd;
 
@@ -48,14 +50,13 @@ const REFERENCE: &str = "0";
 const NANOS: u32 = 1_000_000_000;
 
 /// Writes the manifest.
-pub(super) fn mpd(input: &Input<'_>, periods: &[Plan<'_>]) -> Result<String, ManifestError> {
+pub(super) fn mpd(input: &Input<'_>, timeline: &Timeline<'_>, scope: Scope) -> Result<String, ManifestError> {
     let inits: HashMap<(&str, &str), &Init> =
-        input.ledger.inits.iter().map(|init| ((init.rung.as_str(), init.config.as_str()), init)).collect();
+        timeline.ledger.inits.iter().map(|init| ((init.rung.as_str(), init.config.as_str()), init)).collect();
     let mut longest_ms = 1;
     let mut peaks: Peaks<'_> = HashMap::new();
     // Of all there is, not of what is listed: or the delay would wander with the window.
-    let shown = entries(input.ledger, input.state);
-    for segment in shown.iter().flat_map(|entry| entry.segments) {
+    for segment in timeline.entries().flat_map(|entry| entry.segments) {
         let init = known(&inits, segment)?;
         let timescale = u64::from(init.timescale.max(1));
         let peak = peaks.entry((&segment.rung, &segment.config)).or_insert(init.bandwidth.into());
@@ -63,12 +64,19 @@ pub(super) fn mpd(input: &Input<'_>, periods: &[Plan<'_>]) -> Result<String, Man
         longest_ms = longest_ms.max(segment.duration.saturating_mul(1000).div_ceil(timescale));
     }
     // The sound's segments are longer by up to a frame now and then; no player waits for that frame.
-    let chunks = shown.iter().filter(|entry| entry.is_chunk());
+    let chunks = timeline.entries().filter(|entry| entry.is_chunk());
     let longest_row = chunks.map(|entry| entry.end.saturating_sub(entry.start)).max().unwrap_or(0);
     let row_ms = u64::try_from(seconds(longest_row).as_millis()).unwrap_or(longest_ms);
     let delay_ms = (row_ms * DELAY_SEGMENTS + PROCESSING_ALLOWANCE_MS).next_multiple_of(DELAY_STEP_MS);
-    let on_air = input.state == State::OnAir;
-    let total = periods.last().map_or(0, |last| last.start + last.length);
+    let on_air = timeline.state == State::OnAir;
+    let from = match scope {
+        Scope::Window(seconds) if on_air => Some(window_start(&timeline.plans, seconds)),
+        Scope::Window(_) | Scope::Full => None,
+    };
+    let cues = timeline.cues_in_window(from);
+    let listed = timeline.plans.iter().enumerate().map(|(n, plan)| (n, plan, listed(plan, from)));
+    let listed = listed.filter(|(_, _, entries)| !entries.is_empty());
+    let total = timeline.plans.last().map_or(0, |last| last.start + last.length);
     let mut mpd = MPD {
         xmlns: Some(NAMESPACE.to_owned()),
         id: Some(input.broadcast.to_string()),
@@ -87,16 +95,22 @@ pub(super) fn mpd(input: &Input<'_>, periods: &[Plan<'_>]) -> Result<String, Man
             .iter()
             .map(|base| BaseURL { base: base.clone(), ..BaseURL::default() })
             .collect(),
-        periods: periods
-            .iter()
-            .map(|plan| period(plan, &inits, &peaks, on_air.then_some(input.availability_start)))
-            .collect::<Result<_, _>>()?,
+        periods: listed
+            .map(|(n, plan, entries)| {
+                let cues = cues.iter().filter(|placed| placed.plan == n);
+                let start = on_air.then_some(input.availability_start);
+                Ok(Period {
+                    event_streams: event_stream(cues).into_iter().collect(),
+                    ..period(plan, entries, &inits, &peaks, start)?
+                })
+            })
+            .collect::<Result<_, ManifestError>>()?,
         ..MPD::default()
     };
     if on_air {
         mpd.minimumUpdatePeriod = Some(UPDATE_PERIOD);
         mpd.suggestedPresentationDelay = Some(Duration::from_millis(delay_ms));
-        mpd.timeShiftBufferDepth = match input.scope {
+        mpd.timeShiftBufferDepth = match scope {
             Scope::Window(seconds) => Some(Duration::from_secs(seconds.into())),
             Scope::Full => None,
         };
@@ -143,23 +157,59 @@ fn known<'a>(inits: &HashMap<(&str, &str), &'a Init>, segment: &Segment) -> Resu
         .ok_or_else(|| ManifestError::NoInit { rung: segment.rung.clone(), config: segment.config.clone() })
 }
 
+/// The timed events of a Period; `None` if there are none.
+fn event_stream<'c>(cues: impl Iterator<Item = &'c Placed<'c>>) -> Option<EventStream> {
+    let ticks = |ticks: Ticks| u64::try_from(ticks).unwrap_or(0);
+    let event: Vec<Event> = cues
+        .map(|placed| Event {
+            id: Some(placed.cue.number.to_string()),
+            presentationTime: Some(ticks(placed.after)),
+            duration: placed.lasts.map(ticks),
+            // As an attribute: dash.js (5.2) leaves the entities in an element's text as they are.
+            messageData: Some(placed.cue.data.clone()),
+            ..Event::default()
+        })
+        .collect();
+    (!event.is_empty()).then(|| EventStream {
+        schemeIdUri: cue::SCHEME.to_owned(),
+        timescale: Some(VIDEO_TIMESCALE.into()),
+        event,
+        ..EventStream::default()
+    })
+}
+
+/// What of a Period is in the manifest.
+fn listed<'p, 'a>(plan: &'p Plan<'a>, from: Option<Ticks>) -> &'p [Entry<'a>] {
+    // Entries end in the order that they are in, within a Period.
+    let first = from.map_or(0, |from| plan.entries.partition_point(|entry| entry.end <= from));
+    plan.entries.get(first..).unwrap_or_default()
+}
+
 fn period(
     plan: &Plan<'_>,
+    entries: &[Entry<'_>],
     inits: &HashMap<(&str, &str), &Init>,
     peaks: &Peaks<'_>,
     // While it is on air.
     availability_start: Option<WallTime>,
 ) -> Result<Period, ManifestError> {
     let mut tracks: Vec<(&Init, Vec<&Segment>)> = Vec::new();
-    for segment in plan.entries.iter().flat_map(|entry| entry.segments) {
+    for segment in entries.iter().flat_map(|entry| entry.segments) {
         match tracks.iter_mut().find(|(init, _)| init.rung == segment.rung) {
             Some((_, segments)) => segments.push(segment),
             None => tracks.push((known(inits, segment)?, vec![segment])),
         }
     }
     let (mut video, mut audio) = (Vec::new(), Vec::new());
+    let shared = shared_template(plan, &tracks, peaks)?;
     for (init, segments) in &tracks {
-        let representation = representation(plan, init, segments, peaks)?;
+        let mut representation = representation(plan, init, segments, peaks)?;
+        if shared.is_some() && matches!(init.track, Track::Video { .. }) {
+            representation.SegmentTemplate = representation.SegmentTemplate.map(|own| SegmentTemplate {
+                initialization: own.initialization,
+                ..SegmentTemplate::default()
+            });
+        }
         match init.track {
             Track::Video { width, height, sar, .. } => {
                 let par = reduced(u64::from(width) * u64::from(sar.0), u64::from(height) * u64::from(sar.1));
@@ -183,6 +233,7 @@ fn period(
             maxWidth: most(|r| r.width),
             maxHeight: most(|r| r.height),
             ProducerReferenceTime: reference(VIDEO_TIMESCALE)?,
+            SegmentTemplate: shared,
             representations: video.into_iter().map(|(_, _, representation)| representation).collect(),
             ..adaptation("video/mp4")
         });
@@ -232,6 +283,28 @@ fn clock() -> UTCTiming {
         value: Some(TIME_URL.to_owned()),
         ..UTCTiming::default()
     }
+}
+
+/// What several rungs have in common, so that it is written once: their segments are those of the same chunks (ISO 23009-1, 5.3.9.1:
+/// a Representation inherits what its own template does not say). In a long show with GOPs of all lengths that is most of the manifest.
+fn shared_template(
+    plan: &Plan<'_>,
+    tracks: &[(&Init, Vec<&Segment>)],
+    peaks: &Peaks<'_>,
+) -> Result<Option<SegmentTemplate>, ManifestError> {
+    let mut video = tracks.iter().filter(|(init, _)| matches!(init.track, Track::Video { .. }));
+    let Some((first, segments)) = video.next() else { return Ok(None) };
+    let mut several = false;
+    for (init, others) in video {
+        several = true;
+        let places =
+            |segments: &[&Segment]| segments.iter().map(|s| (s.time, s.duration)).collect::<Vec<_>>();
+        if init.timescale != first.timescale || places(others) != places(segments) {
+            return Ok(None);
+        }
+    }
+    let template = representation(plan, first, segments, peaks)?.SegmentTemplate.filter(|_| several);
+    Ok(template.map(|template| SegmentTemplate { initialization: None, ..template }))
 }
 
 fn adaptation(mime_type: &str) -> AdaptationSet {

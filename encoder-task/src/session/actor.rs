@@ -4,6 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use media::{
+    cue::Cue,
     id::{ChunkPos, ChunkSeq, PublishNo},
     ledger::AUDIO_RUNG,
     names,
@@ -60,6 +61,10 @@ pub struct Session {
     unlisted: Vec<Unlisted>,
     /// Its manifests may be final already: nothing but the final ones is written.
     closing: bool,
+    /// There are timed events that have not been read.
+    cued: bool,
+    /// They are being read.
+    reading_cues: bool,
     /// The last fill may not be stored: nothing is published before it is.
     unsure: bool,
     /// Here when idle, and inside a future while it works.
@@ -96,6 +101,7 @@ enum Outcome {
     Filled(Box<Filler>, Piece, Filled),
     MadeGood(Box<Filler>, bool),
     Expired(Result<(), TableError>),
+    Cued(Result<Vec<Cue>, TableError>),
     Published(Box<Publisher>, Vec<Unlisted>, Result<(), PublishError>),
     Finished(Result<(), FinishError>),
     Announced,
@@ -145,6 +151,8 @@ impl Session {
             dirty,
             unlisted: Vec::new(),
             closing,
+            cued: false,
+            reading_cues: false,
             unsure,
             publisher: Some(Box::new(publisher)),
             filler: Some(Box::default()),
@@ -176,6 +184,7 @@ impl Session {
             if self.core.is_drained() && self.publisher.is_some() && !self.dirty {
                 return End::Drained;
             }
+            work.extend(self.read_cues());
             work.extend(self.publish(&draining));
             let now = self.deps.clock.now();
             let until = self.core.wake(now).map(|at| u64::try_from(at.micros_since(now)).unwrap_or(0));
@@ -231,9 +240,24 @@ impl Session {
                 self.core.handle(now, Input::Closed { publish, reason });
             }
             EncoderEvent::End => self.core.handle(now, Input::End),
-            EncoderEvent::Check => {}
+            // A notice of timed events may have been lost.
+            EncoderEvent::Cues | EncoderEvent::Check => self.cued = true,
         }
         EncoderReply::Accepted { verdicts }
+    }
+
+    /// Reads the timed events if there may be new ones.
+    fn read_cues(&mut self) -> Option<BoxFuture<'static, Outcome>> {
+        if self.reading_cues || !std::mem::take(&mut self.cued) {
+            return None;
+        }
+        self.reading_cues = true;
+        let (deps, id) = (self.deps.clone(), self.meta.broadcast.clone());
+        let read = async move {
+            let cues = || deps.table.cues(&id);
+            Outcome::Cued(deps.workshop.health.insist("cues", cues).await)
+        };
+        Some(read.boxed())
     }
 
     /// Sets the publisher to work if there is something for it.
@@ -375,6 +399,15 @@ impl Session {
                 }
             }
             Outcome::Expired(result) => self.expired(result).await?,
+            Outcome::Cued(cues) => {
+                self.reading_cues = false;
+                let cues = cues.map_err(|error| End::Failed(chain(&error)))?;
+                let mut ledger = self.view.lock();
+                if ledger.cues != cues {
+                    ledger.cues = cues;
+                    self.dirty = true;
+                }
+            }
             Outcome::Published(publisher, chunks, result) => {
                 self.publisher = Some(publisher);
                 if result.is_ok() {

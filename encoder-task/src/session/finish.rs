@@ -53,6 +53,9 @@ pub(super) async fn finish(
     if found.is_some_and(|found| found.epoch != binding.epoch) {
         return Err(FinishError::Publish(PublishError::Fenced));
     }
+    // No more can be put in: all that were are in the replay.
+    let cues = deps.workshop.health.insist("cues", || deps.table.cues(&meta.broadcast)).await?;
+    view.lock().cues = cues;
     let mut lingers = false;
     if chunks > 0 {
         lingers = publisher.finish().await?;

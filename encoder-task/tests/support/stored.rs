@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use encoder_task::{
     cmaf::{Packaged, package},
-    manifest::{Input, Scope, State, manifest},
+    manifest::{Input, Scope, State, Timeline, mpd},
     transcode::{Plan, transcode},
 };
 use media::{
@@ -63,17 +63,14 @@ impl Stored {
     }
 
     pub fn manifest(&self, chunk: &Chunk, state: State) -> String {
-        manifest(&Input {
+        let input = Input {
             live: &chunk.header.live,
             broadcast: &chunk.header.broadcast,
             availability_start: WallTime(1_700_000_000_000_000),
             publish_time: WallTime(1_700_000_060_000_000),
-            state,
-            scope: Scope::Full,
-            ledger: &self.ledger,
             base_url: None,
-        })
-        .unwrap()
+        };
+        mpd(&input, &Timeline::new(&self.ledger, state), Scope::Full).unwrap()
     }
 
     /// The path of the static manifest.

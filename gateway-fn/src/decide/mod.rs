@@ -4,6 +4,7 @@
 //! Invariants: the same event on the same state has the same answer; an older publish never gets anything but a stop; what is not
 //! live takes no publish, start or chunk.
 
+pub mod cue;
 pub mod end;
 pub mod open;
 pub mod publish;

@@ -4,6 +4,7 @@
 //! tries and in time, so that the caller's time-out of 10 s is not what ends it. What the gateway cannot do now becomes a function
 //! error or a `retry` reply, and the caller sends the event again.
 
+mod cue;
 mod end;
 mod hop;
 mod open;
@@ -20,8 +21,8 @@ use lambda_runtime::Diagnostic;
 use media::{
     id::{BroadcastId, EncoderId},
     wire::{
-        ChunkReply, CloseReply, EndReply, GatewayRequest, HandoverReply, OpenReply, RevokedReply, StartReply,
-        SweepReply,
+        ChunkReply, CloseReply, CueReply, EndReply, GatewayRequest, HandoverReply, OpenReply, RevokedReply,
+        StartReply, SweepReply,
     },
 };
 use routes::Routes;
@@ -102,6 +103,8 @@ pub enum Reply {
     Close(CloseReply),
     /// To `end`.
     End(EndReply),
+    /// To `cue`.
+    Cue(CueReply),
     /// To `handover`.
     Handover(HandoverReply),
     /// To `sweep`.
@@ -161,6 +164,7 @@ impl Gateway {
             GatewayRequest::Chunk(chunk) => self.chunk(chunk).await.map(Reply::Chunk),
             GatewayRequest::Close(close) => self.close(close).await.map(Reply::Close),
             GatewayRequest::End(end) => self.end(end).await.map(Reply::End),
+            GatewayRequest::Cue(cue) => self.cue(cue).await.map(Reply::Cue),
             GatewayRequest::Handover(handover) => self.handover(handover).await.map(Reply::Handover),
             GatewayRequest::Sweep => self.sweep().await.map(Reply::Sweep),
             GatewayRequest::Revoked => self.revoked().await.map(Reply::Revoked),

@@ -115,7 +115,10 @@ impl Backend for Memory {
                 reply(CloseReply::Closed)
             }
             GatewayRequest::Revoked => reply(RevokedReply::default()),
-            GatewayRequest::End(_) | GatewayRequest::Handover(_) | GatewayRequest::Sweep => {
+            GatewayRequest::End(_)
+            | GatewayRequest::Cue(_)
+            | GatewayRequest::Handover(_)
+            | GatewayRequest::Sweep => {
                 panic!("not an edge's: {request:?}")
             }
         };

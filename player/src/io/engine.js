@@ -4,6 +4,7 @@
  */
 
 import { Debug, MediaPlayer } from 'dashjs';
+import { cuesOf } from '../core/cues.js';
 import { checkManifest, MANIFEST_OK } from '../core/manifest-check.js';
 import { replayTime } from '../core/replay-time.js';
 import { seekRange } from '../core/timeline.js';
@@ -35,6 +36,8 @@ const SETTINGS = {
 export class Engine extends Playback {
   constructor(video, tell) {
     super(video, tell);
+    /** Timed events of what plays. */
+    this.cues = [];
     this.player = MediaPlayer().create();
     this.player.initialize();
     this.player.updateSettings(SETTINGS);
@@ -51,6 +54,7 @@ export class Engine extends Playback {
       broadcast,
       (text) => checkManifest(text, broadcast) === MANIFEST_OK,
       (resume) => {
+        this.cues = [];
         this.player.setAutoPlay(true);
         this.player.attachSource(manifest, { live: undefined, start: 0, resume }[from]);
       },
@@ -142,6 +146,10 @@ export class Engine extends Playback {
     const { events } = MediaPlayer;
     // Not the element's own event: a last frame that outlasts the manifest's duration would keep it from coming.
     player.on(events.PLAYBACK_ENDED, ({ isLast }) => this.finished(isLast !== false));
+    // With every update of a live one, too.
+    player.on(events.MANIFEST_LOADED, ({ data }) => {
+      if (data) this.cues = cuesOf(data);
+    });
     player.on(events.ERROR, ({ error }) => this.#failed(error));
     player.on(events.PLAYBACK_ERROR, ({ error }) => this.#failed(error));
     for (const name of [events.STREAM_INITIALIZED, events.QUALITY_CHANGE_RENDERED, events.DYNAMIC_TO_STATIC]) {

@@ -240,3 +240,39 @@ test('addresses that lead nowhere say so', async () => {
   await gone.page.locator('#stage').getByText('There is no such replay').waitFor();
   await gone.done();
 });
+
+test('a timed event is a card from its picture on, also after a seek, and only ever text', async () => {
+  const { page, done } = await visit('/watch/shoes', /404 \(Not Found\)/);
+  let at = null;
+  const data = { title: '<b>Red</b> shoes', text: 'New', price: '49 €', link: 'https://shop.example/red', image: 'javascript:alert(1)' };
+  await page.route('**/manifest.mpd', async (route) => {
+    const reply = await route.fetch();
+    const text = await reply.text();
+    if (at === null || !/<Period[^>]*>/.test(text)) return route.fulfill({ response: reply, body: text });
+    const message = JSON.stringify(data).replaceAll('&', '&amp;').replaceAll('"', '&quot;').replaceAll('<', '&lt;');
+    const event = `<Event id="7" presentationTime="${at * 1000}" duration="3000" messageData="${message}"/>`;
+    const stream = `<EventStream schemeIdUri="urn:gopcast:event:2026" timescale="1000">${event}</EventStream>`;
+    return route.fulfill({ response: reply, body: text.replace(/<Period[^>]*>/, (period) => period + stream) });
+  });
+  await fixture.begin('shoes', { title: 'Shoes' });
+  await inPhase(page, 'playing');
+  await playsPast(page, 2);
+  at = Math.ceil((await stats(page)).currentTime) + 4;
+  const card = page.locator('#cue');
+  await page.waitForFunction(() => window.gopcast.cue().cues.length === 1);
+  assert.equal(await card.isVisible(), false);
+  await page.waitForFunction(() => window.gopcast.cue().id === '7');
+  const { mediaTime } = await page.evaluate(() => window.gopcast.cue());
+  // Chromium may leave out a picture on a busy machine.
+  assert.ok(mediaTime >= at - 0.002 && mediaTime < at + 0.25, `seen at ${mediaTime}, it is at ${at}`);
+  assert.equal(await card.locator('.cue-title').textContent(), '<b>Red</b> shoes');
+  assert.equal(await card.locator('b, img, script').count(), 0);
+  assert.equal(await card.locator('a').getAttribute('href'), 'https://shop.example/red');
+  await card.waitFor({ state: 'hidden' });
+
+  await page.evaluate((time) => window.gopcast.player.seekToPresentationTime(time), at + 1);
+  await card.waitFor({ state: 'visible' });
+  await page.evaluate((time) => window.gopcast.player.seekToPresentationTime(time), at - 2);
+  await card.waitFor({ state: 'hidden' });
+  await done();
+});

@@ -391,7 +391,7 @@ impl Table {
     }
 }
 
-fn meta_key(broadcast: &BroadcastId) -> Key {
+pub(super) fn meta_key(broadcast: &BroadcastId) -> Key {
     Key::new(broadcast_pk(broadcast), "META")
 }
 
@@ -399,7 +399,7 @@ pub(super) fn binding_key(broadcast: &BroadcastId) -> Key {
     Key::new(broadcast_pk(broadcast), "BINDING")
 }
 
-fn state_is(state: State) -> Condition {
+pub(super) fn state_is(state: State) -> Condition {
     Condition::Is("state", state.as_str().into())
 }
 

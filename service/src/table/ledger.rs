@@ -1,6 +1,7 @@
 //! The ledger: commits, fills, and reading them back.
 
 use media::{
+    cue::Cue,
     id::BroadcastId,
     ledger::{Cursor, Fill, Init, Row, Segment},
     time::{Ticks, VIDEO_TIMESCALE, WallTime, to_media_time},
@@ -29,6 +30,8 @@ pub struct Ledger {
     pub fills: Vec<Fill>,
     /// The initialization segments.
     pub inits: Vec<Init>,
+    /// The timed events, by number.
+    pub cues: Vec<Cue>,
 }
 
 impl Ledger {
@@ -172,17 +175,19 @@ impl Table {
     pub async fn ledger(&self, broadcast: &BroadcastId) -> Result<Ledger, TableError> {
         let pk = broadcast_pk(broadcast);
         let query = |prefix: &'static str, limit| self.query(&pk, prefix, limit);
-        let (rows, late, fills, inits) = tokio::try_join!(
+        let (rows, late, fills, inits, cues) = tokio::try_join!(
             query("GOP#", ROWS_MAX),
             query("LATE#", ROWS_MAX),
             query("FILL#", ROWS_MAX),
-            query("INIT#", INITS_MAX)
+            query("INIT#", INITS_MAX),
+            self.cues(broadcast)
         )?;
         Ok(Ledger {
             rows: rows.iter().map(|row| row.document("row")).collect::<Result<_, _>>()?,
             late: late.iter().map(|row| row.document("row")).collect::<Result<_, _>>()?,
             fills: fills.iter().map(|row| row.document("fill")).collect::<Result<_, _>>()?,
             inits: inits.iter().map(|row| row.document("init")).collect::<Result<_, _>>()?,
+            cues,
         })
     }
 

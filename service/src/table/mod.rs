@@ -11,6 +11,7 @@
 //! BCAST#{id}       LATE#{t:015}#{p}   chunks of publish p committed when the live timeline had passed their place: in the replay only
 //! BCAST#{id}       FILL#{t:015}       what fills a hole of the live timeline: not in the replay
 //! BCAST#{id}       INIT#{rung}#{cfg}  initialization segments
+//! BCAST#{id}       CUE#{id}           timed events, counted in META
 //! ONAIR            {id}               every broadcast that has not ended, for the sweep
 //! ENCODERS         {id}               heartbeat, capacity, standing bindings; TTL
 //! REVOKED          {what}#{which}     keys, lives and broadcasts that publishes were lately deprived of; TTL
@@ -23,6 +24,7 @@
 //! [`store`] is the seam below: reads and conditional writes as data, carried out by DynamoDB ([`Table::new`]).
 
 mod broadcasts;
+mod cues;
 mod dynamo;
 mod encoders;
 mod ledger;
@@ -34,6 +36,7 @@ use std::sync::Arc;
 
 use aws_config::SdkConfig;
 pub use broadcasts::{Binding, Broadcast, Closed, Floor, State};
+pub use cues::CueCount;
 pub use encoders::Encoder;
 pub use ledger::Ledger;
 pub use lives::{BroadcastEntry, Live};

@@ -9,13 +9,13 @@ use media::{
 };
 use service::bucket::Write;
 
-use super::{Checks, Found, Invariant, Shown, mpd};
+use super::{Checks, Found, Invariant, Shown, hls, mpd};
 use crate::{
     model::{
         bucket::{Objects, Stored},
         table::Rows,
     },
-    mutation::{is_chunk, is_manifest, is_segment},
+    mutation::{is_chunk, is_manifest, is_playlist, is_segment},
 };
 
 /// How far a presentation time in a manifest may be off: its text has nanoseconds, a tick is 11 microseconds.
@@ -47,10 +47,50 @@ impl Checks {
             if let Some(show) = self.shows.get_mut(&id) {
                 show.chunks.entry(pos).or_insert(now);
             }
+        } else if is_playlist(key) {
+            self.playlist(write, objects, &mut found);
         } else if is_manifest(key) {
             self.manifest(write, objects, &mut found);
         }
         found
+    }
+
+    fn playlist(&mut self, write: &Write, objects: &Objects, found: &mut Found) {
+        let key = &write.key;
+        let meta = |name| write.meta.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_str());
+        let id = meta(service::bucket::META_BROADCAST).and_then(|id| id.parse::<BroadcastId>().ok());
+        let epoch = meta(service::bucket::META_EPOCH).and_then(|epoch| epoch.parse::<u64>().ok());
+        let text = std::str::from_utf8(&write.bytes).unwrap_or_default();
+        let (Some(id), Some(epoch), Ok(read)) = (id, epoch, hls::read(key, text)) else {
+            return found.push((Invariant::ManifestIsOfTheLedger, format!("{key} can't be read")));
+        };
+        let Some(show) = self.shows.get(&id) else {
+            return found.push((Invariant::ManifestIsOfTheLedger, format!("{key} is of no broadcast")));
+        };
+        for named in read.segments() {
+            if !show.segments.contains_key(named) {
+                let what = format!("{key} names {named}, not committed");
+                found.push((Invariant::ManifestIsOfTheLedger, what));
+            }
+        }
+        for named in read.named() {
+            if objects.get(named).is_none() {
+                found.push((Invariant::ManifestIsOfTheBucket, format!("{key} names {named}, not stored")));
+            }
+        }
+        let number = show.number;
+        let new = (number, epoch, read);
+        if let Some((old_number, old_epoch, old)) = self.playlists.get(key) {
+            let same = *old_number == number;
+            if (number, epoch) < (*old_number, *old_epoch)
+                || (same && !new.2.goes_on_from(old, epoch > *old_epoch))
+            {
+                let what =
+                    format!("{key} from {old_number}/{old_epoch} {old:?} to {number}/{epoch} {:?}", new.2);
+                found.push((Invariant::ManifestGoesForward, what));
+            }
+        }
+        self.playlists.insert(key.clone(), new);
     }
 
     fn manifest(&mut self, write: &Write, objects: &Objects, found: &mut Found) {

@@ -7,7 +7,7 @@ use media::{
 use service::table::store::Key;
 
 use super::{
-    Checks, Found, Invariant, Show, mpd,
+    Checks, Found, Invariant, Show, hls, mpd,
     table::{num, text},
 };
 use crate::model::{bucket::Objects, table::Rows};
@@ -137,6 +137,39 @@ impl Show {
         if !read.is_static || named != expected {
             let what = format!("{id}, static: {}; named {named:?}, committed {expected:?}", read.is_static);
             found.push((Invariant::ReplayIsWhole, what));
+        }
+        let prefix = names::vod_prefix(live, id);
+        let expected: Vec<String> = expected.iter().map(|path| format!("{prefix}{path}")).collect();
+        self.replay_playlists(id, live, &expected, objects, found);
+    }
+
+    /// The multivariant playlist leads to the replay's, which have every row.
+    fn replay_playlists(
+        &self,
+        id: &BroadcastId,
+        live: &LiveId,
+        expected: &[String],
+        objects: &Objects,
+        found: &mut Found,
+    ) {
+        let read = |key: &str| {
+            let text = objects.get(key).and_then(|object| std::str::from_utf8(&object.bytes).ok());
+            text.and_then(|text| hls::read(key, text).ok())
+        };
+        let Some(hls::Playlist::Multivariant(named)) = read(&names::vod_master(live, id)) else {
+            return found.push((Invariant::ReplayIsWhole, format!("{id} has no multivariant playlist")));
+        };
+        for key in &named {
+            match read(key) {
+                Some(hls::Playlist::Media(media)) if media.ended && media.segments == expected => {}
+                other => {
+                    let what = format!("{key} says {other:?}, committed {expected:?}");
+                    found.push((Invariant::ReplayIsWhole, what));
+                }
+            }
+        }
+        if named.is_empty() {
+            found.push((Invariant::ReplayIsWhole, format!("the multivariant playlist of {id} is empty")));
         }
     }
 }

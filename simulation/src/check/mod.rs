@@ -4,11 +4,12 @@
 //! | --- | --- |
 //! | [`table`] | bindings, broadcasts, the ledger, counts of bindings |
 //! | [`bucket`] | chunks, segments, manifests, at each write |
-//! | [`mpd`] | reading a manifest |
+//! | [`mpd`], [`hls`] | reading a manifest |
 //! | [`end`] | what must be true when all is quiet |
 
 mod bucket;
 mod end;
+mod hls;
 mod mpd;
 mod table;
 
@@ -135,6 +136,8 @@ pub(crate) struct Checks {
     pub(crate) shows: BTreeMap<BroadcastId, Show>,
     /// Manifests by key.
     manifests: BTreeMap<String, Shown>,
+    /// Playlists by key: number of the broadcast, epoch, what they said.
+    playlists: BTreeMap<String, (usize, u64, hls::Playlist)>,
     /// Which encoder each standing binding is on.
     bindings: BTreeMap<String, String>,
     /// Encoders whose rows were taken away: their counts mean nothing any more.

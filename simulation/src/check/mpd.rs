@@ -34,7 +34,7 @@ pub(super) fn read(text: &str) -> Result<Mpd, String> {
         let start = period.attribute("start").and_then(duration).ok_or("a Period without start")?;
         for set in children(period, "AdaptationSet") {
             for representation in children(set, "Representation") {
-                track(representation, start, &mut named)?;
+                track(set, representation, start, &mut named)?;
             }
         }
     }
@@ -53,15 +53,24 @@ fn attribute<T: std::str::FromStr>(node: Node<'_, '_>, name: &str) -> Option<T> 
     node.attribute(name)?.parse().ok()
 }
 
-fn track(representation: Node<'_, '_>, start: Ticks, named: &mut Vec<Named>) -> Result<(), String> {
+fn track<'a>(
+    set: Node<'a, 'a>,
+    representation: Node<'a, 'a>,
+    start: Ticks,
+    named: &mut Vec<Named>,
+) -> Result<(), String> {
     let id = representation.attribute("id").ok_or("a Representation without id")?;
-    let template = representation.children().find(|node| node.has_tag_name_local("SegmentTemplate"));
-    let template = template.ok_or("no SegmentTemplate")?;
-    let media = template.attribute("media").ok_or("no media")?.replace("$RepresentationID$", id);
-    let timescale: i64 = attribute(template, "timescale").ok_or("no timescale")?;
-    let offset: i64 = attribute(template, "presentationTimeOffset").unwrap_or(0);
+    // What a Representation does not say itself is that of its set.
+    let templates: Vec<_> =
+        [representation, set].into_iter().flat_map(|node| children(node, "SegmentTemplate")).collect();
+    let said = |name: &str| templates.iter().find_map(|template| template.attribute(name));
+    let media = said("media").ok_or("no media")?.replace("$RepresentationID$", id);
+    let number = |name: &str| said(name).and_then(|text| text.parse::<i64>().ok());
+    let timescale: i64 = number("timescale").ok_or("no timescale")?;
+    let offset: i64 = number("presentationTimeOffset").unwrap_or(0);
+    let timeline = templates.iter().find_map(|template| children(*template, "SegmentTimeline").next());
     let mut time = 0i64;
-    for s in template.descendants().filter(|node| node.has_tag_name_local("S")) {
+    for s in children(timeline.ok_or("no SegmentTimeline")?, "S") {
         time = attribute(s, "t").unwrap_or(time);
         let length: i64 = attribute(s, "d").ok_or("an S without d")?;
         let repeat: i64 = attribute(s, "r").unwrap_or(0);
@@ -99,16 +108,6 @@ fn duration(text: &str) -> Option<Ticks> {
     }
     // To nearest: the text has nanoseconds, a tick is 11 microseconds.
     Ticks::try_from((total * 9 + 50_000) / 100_000).ok()
-}
-
-trait LocalName {
-    fn has_tag_name_local(&self, name: &str) -> bool;
-}
-
-impl LocalName for Node<'_, '_> {
-    fn has_tag_name_local(&self, name: &str) -> bool {
-        self.tag_name().name() == name
-    }
 }
 
 #[cfg(test)]

@@ -188,7 +188,10 @@ impl Backend for World {
                 state.asked_revoked += 1;
                 reply(RevokedReply { revocations: state.revocations.clone() })
             }
-            GatewayRequest::End(_) | GatewayRequest::Handover(_) | GatewayRequest::Sweep => {
+            GatewayRequest::End(_)
+            | GatewayRequest::Cue(_)
+            | GatewayRequest::Handover(_)
+            | GatewayRequest::Sweep => {
                 panic!("not an edge's: {request:?}")
             }
         })
