@@ -9,6 +9,8 @@ use media::id::EncoderId;
 use service::{
     clock,
     config::{ConfigError, Env, Secret, Shared, hop_secret},
+    metrics::emf,
+    ops,
 };
 
 /// What an encoder task needs to know.
@@ -29,6 +31,10 @@ pub struct Config {
     pub advertise: Option<Advertise>,
     /// `GOPCAST_ENCODER_THREADS`: cores to use. Default: all.
     pub threads: usize,
+    /// `GOPCAST_OPS_ADDR`: where metrics and health are served. Default: nowhere.
+    pub ops: Option<SocketAddr>,
+    /// `GOPCAST_METRICS_NAMESPACE`, `GOPCAST_METRICS_SECONDS`: metrics in the log.
+    pub metrics: emf::Config,
 }
 
 /// An address to be reached at: `IP`, or `IP:PORT` where a forwarder stands before the task and listens on a port of its own.
@@ -66,6 +72,8 @@ impl Config {
             http: env.or("GOPCAST_HTTP_ADDR", SocketAddr::from((Ipv4Addr::UNSPECIFIED, 80))),
             advertise: env.optional("GOPCAST_ADVERTISE_ADDR"),
             threads: env.or("GOPCAST_ENCODER_THREADS", cores),
+            ops: ops::address(&mut env),
+            metrics: emf::Config::read(&mut env),
         };
         if config.threads == 0 {
             env.problem("GOPCAST_ENCODER_THREADS must be 1 or more");

@@ -1,4 +1,5 @@
-//! The encoder's HTTP server in the private network: notices from the gateway, signed, and a health check.
+//! The encoder's HTTP server in the private network: notices from the gateway, signed, and what ECS asks: `/healthz`
+//! (does it live, and what does it serve) and `/readyz` (should it be given work).
 
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ pub fn routes(manager: Arc<Manager>, secret: Secret) -> Router {
     Router::new()
         .route(ENCODER_PATH, post(notice))
         .route("/healthz", get(health))
+        .route("/readyz", get(ready))
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .with_state(Context { manager, secret })
 }
@@ -46,9 +48,16 @@ async fn notice(State(context): State<Context>, headers: HeaderMap, body: Bytes)
 }
 
 async fn health(State(context): State<Context>) -> Response {
-    axum::Json(serde_json::json!({
-        "status": if *context.manager.draining().borrow() { "draining" } else { "ok" },
-        "broadcasts": context.manager.count(),
-    }))
-    .into_response()
+    status(&context, context.manager.draining().borrow().then_some("draining"))
+}
+
+async fn ready(State(context): State<Context>) -> Response {
+    let unready = context.manager.unready();
+    let code = if unready.is_some() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    (code, status(&context, unready)).into_response()
+}
+
+fn status(context: &Context, word: Option<&str>) -> Response {
+    let (word, broadcasts) = (word.unwrap_or("ok"), context.manager.count());
+    axum::Json(serde_json::json!({ "status": word, "broadcasts": broadcasts })).into_response()
 }

@@ -1,6 +1,6 @@
 //! `encoder-task`: serves until SIGTERM, then drains. `encoder-task measure` prints what this machine can transcode.
 
-use std::{sync::Arc, time::Duration};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use encoder_task::{
@@ -15,12 +15,15 @@ use encoder_task::{
     transcode,
 };
 use service::{
+    args::{self, Program, Wanted},
     aws,
     bucket::Bucket,
     clock::Clock,
     config::Env,
     drain, event,
     gateway::Gateway,
+    metrics::{Role, defs::CAPACITY, emf},
+    ops::Ops,
     table::{Encoder, Table},
     telemetry,
 };
@@ -31,12 +34,27 @@ const DRAIN_GRACE: Duration = Duration::from_secs(25);
 /// Frame rate that a ladder is recommended for.
 const MEASURE_FPS: u32 = 30;
 
-fn main() -> Result<()> {
-    match std::env::args().nth(1).as_deref() {
-        None => serve(),
-        Some("measure") => measure(),
-        Some(other) => anyhow::bail!("unknown argument {other}: run without one to serve, or with `measure`"),
+const PROGRAM: Program = Program {
+    name: "encoder-task",
+    about: "Transcodes stored GOPs and commits the result.",
+    commands: &[(
+        "measure",
+        "print what this machine can transcode, and the ladder that it holds live, as JSON",
+    )],
+};
+
+fn main() -> Result<ExitCode> {
+    match PROGRAM.wanted() {
+        Ok(Wanted::Serve) => serve()?,
+        Ok(Wanted::Command(_)) => measure()?,
+        Ok(_) => {
+            let mut env = Env::process();
+            telemetry::check(&mut env);
+            return Ok(args::check_config(env, Config::read, |_| None::<String>));
+        }
+        Err(code) => return Ok(code),
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Prints capacity and the ladder that this machine holds live, as JSON.
@@ -67,6 +85,8 @@ async fn run(config: Config) -> Result<()> {
     let bucket = Bucket::new(&sdk, &config.shared.bucket);
     let threads = config.threads;
     let capacity = tokio::task::spawn_blocking(move || transcode::measure(threads)).await??;
+    // Pixels a second are far below 2⁵³.
+    CAPACITY.set(capacity.veryfast as f64);
     let clock = Clock::default();
     let workshop = Workshop {
         bucket,
@@ -95,9 +115,11 @@ async fn run(config: Config) -> Result<()> {
         seen: clock.now(),
         bound: 0,
     };
+    let (down, asked) = (CancellationToken::new(), Arc::clone(&manager));
+    let ops = Ops::new(Role::Encoder, move || asked.unready()).listen(config.ops, down.clone()).await?;
     // Told before the first heartbeat could bring a notice, so that the log reads in order.
-    event!("listening", encoder = %me.id, address = %me.address, pixels_per_second = me.capacity);
-    let down = CancellationToken::new();
+    event!("listening", encoder = %me.id, address = %me.address, pixels_per_second = me.capacity, ops = ops.map(|address| address.to_string()));
+    let metrics = tokio::spawn(emf::run(Role::Encoder, config.metrics, clock.clone(), down.clone()));
     let heart = tokio::spawn(heartbeat::run(table, me, Arc::clone(&manager), clock, down.clone()));
     let server = tokio::spawn({
         let (routes, down) = (http::routes(Arc::clone(&manager), config.secret.clone()), down.clone());
@@ -109,6 +131,7 @@ async fn run(config: Config) -> Result<()> {
     drain::within(DRAIN_GRACE, "broadcasts handed over", manager.emptied()).await;
     down.cancel();
     heart.await?;
+    metrics.await?;
     server.await??;
     tracing::info!("stopped");
     Ok(())

@@ -15,8 +15,13 @@ use media::{
     id::{BroadcastId, Epoch, LiveId},
     wire::{EncoderReply, EncoderRequest, GatewayRequest, Handover, HandoverReply},
 };
-use service::{backoff::Backoff, event};
+use service::{
+    backoff::Backoff,
+    event,
+    metrics::defs::{BROADCASTS, FENCED, SESSIONS_FAILED},
+};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tracing::Instrument;
 
 use crate::session::{self, Claim, Claimed, Deps, End, Message, Session};
 
@@ -116,13 +121,16 @@ impl Manager {
         let live = request.live.clone();
         let entry = Entry { live, epoch: request.epoch, inbox: inbox.clone(), loading: Arc::clone(&loading) };
         sessions.insert(request.broadcast.clone(), entry);
-        self.count.send_replace(sessions.len());
+        self.counted(sessions.len());
         let manager = Arc::clone(self);
+        // The ids that all lines about this broadcast have in common.
+        let span = tracing::info_span!("session", live = %request.live, broadcast = %request.broadcast, epoch = request.epoch.0);
         let (broadcast, epoch, flag) = (request.broadcast.clone(), request.epoch, Arc::clone(&loading));
-        tokio::spawn(async move {
+        let served = async move {
             manager.serve(claim, messages, &flag, &broadcast, epoch).await;
             manager.forget(&broadcast, epoch).await;
-        });
+        };
+        tokio::spawn(served.instrument(span));
         Ok((inbox, loading))
     }
 
@@ -150,8 +158,12 @@ impl Manager {
                     self.hand_over(&live, broadcast, epoch, "draining", HANDOVER_TRIES).await;
                     return;
                 }
-                End::Fenced => return tracing::info!(%broadcast, epoch = epoch.0, "broadcast given up"),
+                End::Fenced => {
+                    FENCED.inc();
+                    return tracing::info!(%broadcast, epoch = epoch.0, "broadcast given up");
+                }
                 End::Failed(reason) => {
+                    SESSIONS_FAILED.inc();
                     tracing::error!(%broadcast, epoch = epoch.0, revival, %reason, "broadcast failed")
                 }
             }
@@ -168,7 +180,12 @@ impl Manager {
         if sessions.get(broadcast).is_some_and(|entry| entry.epoch == epoch) {
             sessions.remove(broadcast);
         }
-        self.count.send_replace(sessions.len());
+        self.counted(sessions.len());
+    }
+
+    fn counted(&self, sessions: usize) {
+        BROADCASTS.set(sessions as f64);
+        self.count.send_replace(sessions);
     }
 
     /// Has the gateway bind a broadcast to another encoder, which goes on from the ledger at once.
@@ -250,6 +267,18 @@ impl Manager {
     #[must_use]
     pub fn is_ailing(&self) -> bool {
         self.deps.workshop.health.is_ailing()
+    }
+
+    /// Why nothing should be placed here, if so.
+    #[must_use]
+    pub fn unready(&self) -> Option<&'static str> {
+        if *self.draining.borrow() {
+            Some("draining")
+        } else if self.is_ailing() {
+            Some("storage out of reach")
+        } else {
+            None
+        }
     }
 
     /// How many broadcasts are served.

@@ -8,7 +8,9 @@ use std::{
 };
 
 use media::time::WallTime;
-use service::{backoff::Backoff, bucket::BucketError, clock::Clock, table::TableError};
+use service::{
+    backoff::Backoff, bucket::BucketError, clock::Clock, metrics::defs::CALLS_RETRIED, table::TableError,
+};
 use tokio::time::Instant;
 
 /// Storage out of reach for this long makes an encoder give its broadcasts away: longer than a throttled call with the SDK's own tries
@@ -102,6 +104,7 @@ impl Health {
                 Err(error) if error.is_transient() => {
                     attempt += 1;
                     self.lock().failing.get_or_insert_with(Instant::now);
+                    CALLS_RETRIED.inc(what);
                     tracing::warn!(what, attempt, %error, "storage call failed, trying again");
                     Backoff::REGIONAL.sleep(attempt, &self.clock).await;
                 }

@@ -1,35 +1,87 @@
 //! The function's process: configuration, clients made once, then one event after the other from the Lambda Runtime API.
 //!
-//! Environment: `GOPCAST_TABLE`, `GOPCAST_HOP_SECRET`, `GOPCAST_LOG`, `AWS_*` (as Lambda sets them).
+//! Environment: `GOPCAST_TABLE`, `GOPCAST_HOP_SECRET`, `GOPCAST_LOG`, `GOPCAST_METRICS_*`, `AWS_*` (as Lambda sets them).
+
+use std::{
+    process::ExitCode,
+    sync::{Mutex, PoisonError},
+};
 
 use anyhow::Context;
 use gateway_fn::handle::Gateway;
 use lambda_runtime::{LambdaEvent, service_fn};
 use service::{
-    aws,
-    config::{Env, hop_secret},
+    args::{self, Program, Wanted},
+    aws, clock,
+    config::{ConfigError, Env, Secret, hop_secret},
+    metrics::{
+        Role,
+        emf::{self, Exporter},
+    },
     table::Table,
     telemetry,
 };
 
-/// One event at a time per process, as Lambda has it: one thread starts fastest.
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> anyhow::Result<()> {
-    let mut env = Env::process();
-    telemetry::init(&mut env, "gateway-fn");
-    let table: String = env.required("GOPCAST_TABLE", "the name of the DynamoDB table", String::new());
-    let secret = hop_secret(&mut env);
-    // The runtime panics without these; here they are reported with the rest.
-    let _: String = env.required("AWS_LAMBDA_RUNTIME_API", "the address of the Runtime API", String::new());
-    let _: String = env.required("AWS_LAMBDA_FUNCTION_NAME", "the function's name", String::new());
-    let _: String = env.required("AWS_LAMBDA_FUNCTION_VERSION", "the function's version", String::new());
-    let _: i32 = env.required("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "the function's memory in MB", 0);
-    env.finish().context("the gateway function can't start")?;
+const PROGRAM: Program = Program {
+    name: "gateway-fn",
+    about: "The Lambda function between the edges and the encoders.",
+    commands: &[],
+};
 
+/// What the function needs to know.
+struct Config {
+    table: String,
+    secret: Secret,
+    metrics: emf::Config,
+}
+
+impl Config {
+    fn read(mut env: Env) -> Result<Self, ConfigError> {
+        let config = Self {
+            table: env.required("GOPCAST_TABLE", "the name of the DynamoDB table", String::new()),
+            secret: hop_secret(&mut env),
+            metrics: emf::Config::read(&mut env),
+        };
+        // The runtime panics without these; here they are reported with the rest.
+        let _: String =
+            env.required("AWS_LAMBDA_RUNTIME_API", "the address of the Runtime API", String::new());
+        let _: String = env.required("AWS_LAMBDA_FUNCTION_NAME", "the function's name", String::new());
+        let _: String = env.required("AWS_LAMBDA_FUNCTION_VERSION", "the function's version", String::new());
+        let _: i32 = env.required("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "the function's memory in MB", 0);
+        env.finish()?;
+        Ok(config)
+    }
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let mut env = Env::process();
+    match PROGRAM.wanted() {
+        Ok(Wanted::Serve) => {}
+        Ok(_) => {
+            telemetry::check(&mut env);
+            return Ok(args::check_config(env, Config::read, |_| None::<String>));
+        }
+        Err(code) => return Ok(code),
+    }
+    telemetry::init(&mut env, "gateway-fn");
+    let config = Config::read(env).context("the gateway function can't start")?;
+    // One event at a time per process, as Lambda has it: one thread starts fastest.
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(run(config))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run(config: Config) -> anyhow::Result<()> {
+    let Config { table, secret, metrics } = config;
     let gateway = Gateway::new(Table::new(&aws::load().await, table), secret);
-    let gateway = &gateway;
+    let exporter = (!metrics.every.is_zero()).then(|| Mutex::new(Exporter::new(Role::Gateway, &metrics)));
+    let (gateway, exporter) = (&gateway, exporter.as_ref());
     lambda_runtime::run(service_fn(async |event: LambdaEvent<serde_json::Value>| {
-        gateway.handle(event.payload).await
+        let reply = gateway.handle(event.payload).await;
+        // Before the reply: after it the process may be frozen, for ever.
+        if let Some(exporter) = exporter {
+            exporter.lock().unwrap_or_else(PoisonError::into_inner).write(clock::now());
+        }
+        reply
     }))
     .await
     .map_err(|error| anyhow::anyhow!(error))

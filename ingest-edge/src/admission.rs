@@ -33,6 +33,17 @@ pub enum Full {
     Address,
 }
 
+impl Full {
+    /// Which bound, for metrics.
+    #[must_use]
+    pub fn bound(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Address => "address",
+        }
+    }
+}
+
 /// The right to one open connection.
 #[derive(Debug)]
 pub struct Slot {

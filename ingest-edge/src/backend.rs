@@ -14,6 +14,7 @@ use service::{
     bucket::{Bucket, Condition, Kind, Put},
     clock::Clock,
     gateway::Gateway,
+    metrics::defs::CALLS_RETRIED,
 };
 use tokio::time::Instant;
 
@@ -107,6 +108,7 @@ pub async fn persist<T, F: Future<Output = Result<T, CallError>>>(
             tracing::error!(what, attempt, error = %error, "gave up");
             return Err(error);
         }
+        CALLS_RETRIED.inc(what);
         tracing::warn!(what, attempt, wait_ms = millis(wait), error = %error, "failed, trying again");
         tokio::time::sleep(wait).await;
     }

@@ -2,7 +2,11 @@
 
 use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
-use service::config::{ConfigError, Env};
+use service::{
+    config::{ConfigError, Env},
+    metrics::emf,
+    ops,
+};
 
 use crate::rtmp::Limits;
 
@@ -49,6 +53,10 @@ pub struct Config {
     pub tls_timeout: Duration,
     /// What a session goes by.
     pub limits: Limits,
+    /// Where metrics and health are served, if at all.
+    pub ops: Option<SocketAddr>,
+    /// Metrics in the log.
+    pub metrics: emf::Config,
 }
 
 impl Config {
@@ -67,6 +75,8 @@ impl Config {
     /// | `GOPCAST_HANDSHAKE_TIMEOUT` | seconds for each of: the TLS handshake, the RTMP handshake, connect and publish; 8 |
     /// | `GOPCAST_IDLE_TIMEOUT` | seconds without a byte after which a publisher counts as lost; 5 |
     /// | `GOPCAST_MEDIA_TIMEOUT` | seconds without pictures and sound after which it does; 8 |
+    /// | `GOPCAST_OPS_ADDR` | address and port of metrics and health; off |
+    /// | `GOPCAST_METRICS_NAMESPACE`, `GOPCAST_METRICS_SECONDS` | CloudWatch's namespace, time between lines; `Gopcast`, 60 |
     ///
     /// # Errors
     /// Every problem there is.
@@ -101,6 +111,8 @@ impl Config {
             connection_bytes_per_second_max: mbps.saturating_mul(125_000),
             tls_timeout: handshake,
             limits,
+            ops: ops::address(&mut env),
+            metrics: emf::Config::read(&mut env),
         };
         env.finish()?;
         Ok(config)

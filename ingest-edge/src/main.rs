@@ -2,7 +2,7 @@
 //!
 //! Environment: see [`ingest_edge::config::Config::read`], `GOPCAST_LOG` and `AWS_*`.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, process::ExitCode, sync::Arc};
 
 use anyhow::{Context, Result};
 use ingest_edge::{
@@ -15,15 +15,46 @@ use ingest_edge::{
     tls::Certificate,
     upload::{Budget, PROCESS_BYTES_MAX},
 };
-use service::{aws, bucket::Bucket, clock::Clock, config::Env, drain, event, gateway::Gateway, telemetry};
+use service::{
+    args::{self, Program, Wanted},
+    aws,
+    bucket::Bucket,
+    clock::Clock,
+    config::Env,
+    drain, event,
+    gateway::Gateway,
+    metrics::{Role, emf},
+    ops::Ops,
+    telemetry,
+};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-#[tokio::main]
-async fn main() -> Result<()> {
+const PROGRAM: Program = Program {
+    name: "ingest-edge",
+    about: "Takes RTMPS publishers in and turns each into closed GOPs in the bucket.",
+    commands: &[],
+};
+
+fn main() -> Result<ExitCode> {
     let mut env = Env::process();
+    match PROGRAM.wanted() {
+        Ok(Wanted::Serve) => {}
+        Ok(_) => {
+            telemetry::check(&mut env);
+            return Ok(args::check_config(env, Config::read, |config| {
+                Certificate::load(&config.certificate, &config.key).err()
+            }));
+        }
+        Err(code) => return Ok(code),
+    }
     telemetry::init(&mut env, "ingest-edge");
     let config = Config::read(env)?;
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(config))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run(config: Config) -> Result<()> {
     let stop = drain::on_signal()?;
     let certificate = Certificate::load(&config.certificate, &config.key)
         .context("check GOPCAST_TLS_CERT and GOPCAST_TLS_KEY")?;
@@ -33,6 +64,11 @@ async fn main() -> Result<()> {
         gateway: Gateway::new(&sdk, &config.function),
         clock: Clock::default(),
     };
+    let clock = backend.clock.clone();
+    let down = CancellationToken::new();
+    let metrics = tokio::spawn(emf::run(Role::Edge, config.metrics, clock, down.clone()));
+    let draining = stop.clone();
+    let ops = Ops::new(Role::Edge, move || draining.is_cancelled().then_some("draining"));
     let shared = Shared {
         backend: Arc::new(backend),
         budget: Budget::new(PROCESS_BYTES_MAX),
@@ -49,13 +85,17 @@ async fn main() -> Result<()> {
         None => None,
     };
     let plain = rtmp.as_ref().map(TcpListener::local_addr).transpose()?;
+    let ops = ops.listen(config.ops, down.clone()).await?;
     event!(
         "listening",
         rtmps = %rtmps.local_addr()?,
         rtmp = plain.map(|address| address.to_string()),
+        ops = ops.map(|address| address.to_string()),
     );
     let admission = Admission::new(config.connections_max, config.connections_per_address_max);
     Server::new(shared, admission, certificate, config.tls_timeout).run(rtmps, rtmp, stop).await;
+    down.cancel();
+    metrics.await?;
     tracing::info!("stopped");
     Ok(())
 }

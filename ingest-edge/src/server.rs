@@ -2,7 +2,11 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use service::{clock::Clock, drain};
+use service::{
+    clock::Clock,
+    drain,
+    metrics::defs::{CONNECTIONS, CONNECTIONS_REFUSED, HANDSHAKES_FAILED},
+};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
@@ -91,7 +95,10 @@ impl<B: Backend> Server<B> {
             match accepted {
                 Ok((socket, peer)) => match self.admission.admit(peer.ip()) {
                     Ok(slot) => self.serve(socket, peer, slot, secure),
-                    Err(full) => tracing::warn!(peer = %peer, reason = %full, "connection turned away"),
+                    Err(full) => {
+                        CONNECTIONS_REFUSED.inc(full.bound());
+                        tracing::warn!(peer = %peer, reason = %full, "connection turned away");
+                    }
                 },
                 Err(error) => {
                     tracing::error!(error = %error, "accepting failed");
@@ -107,7 +114,7 @@ impl<B: Backend> Server<B> {
         let (shared, tls_timeout) = (Arc::clone(&self.shared), self.tls_timeout);
         let acceptor = secure.then(|| self.certificate.acceptor());
         let task = async move {
-            let _slot = slot;
+            let (_slot, _open) = (slot, CONNECTIONS.hold(1.0));
             // Answers are small and awaited.
             if let Err(error) = socket.set_nodelay(true) {
                 tracing::debug!(error = %error, "no TCP_NODELAY");
@@ -117,8 +124,18 @@ impl<B: Backend> Server<B> {
             };
             match tokio::time::timeout(tls_timeout, acceptor.accept(socket)).await {
                 Ok(Ok(stream)) => Connection::new(stream, peer, shared).run().await,
-                Ok(Err(error)) => tracing::info!(peer = %peer, error = %error, "tls handshake failed"),
-                Err(_) => tracing::info!(peer = %peer, "tls handshake took too long"),
+                // Gone without a word: a load balancer that looks whether the port is open.
+                Ok(Err(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                    tracing::debug!(peer = %peer, "closed before the tls handshake");
+                }
+                Ok(Err(error)) => {
+                    HANDSHAKES_FAILED.inc("tls");
+                    tracing::info!(peer = %peer, error = %error, "tls handshake failed");
+                }
+                Err(_) => {
+                    HANDSHAKES_FAILED.inc("tls");
+                    tracing::info!(peer = %peer, "tls handshake took too long");
+                }
             }
         };
         self.connections.spawn(task.instrument(span));

@@ -3,6 +3,7 @@
 //!
 //! Nothing here decides anything about a show; the pure cores of the services do.
 
+pub mod args;
 pub mod aws;
 pub mod backoff;
 pub mod bucket;
@@ -11,6 +12,8 @@ pub mod config;
 pub mod drain;
 pub mod gateway;
 pub mod index;
+pub mod metrics;
+pub mod ops;
 pub mod sign;
 pub mod table;
 pub mod telemetry;

@@ -1,22 +1,37 @@
 //! Logs and events. One JSON object a line on standard output; an *event* is such a line with an `event` field: the things an
 //! operator or a supervisor acts on (`publish-started`, `rebound`, `replay-ready`…).
 
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::{
+    EnvFilter, Layer, fmt,
+    layer::{Context, SubscriberExt},
+    util::SubscriberInitExt,
+};
 
-use crate::config::Env;
+use crate::{config::Env, metrics::defs::ERRORS_LOGGED};
 
 /// The environment variable with the log filter, in `tracing`'s syntax: `info`, `warn,ingest_edge=debug`.
 pub const LOG_VAR: &str = "GOPCAST_LOG";
 /// Info, but not the AWS SDK's own chatter.
 const DEFAULT_FILTER: &str = "info,aws_config=warn,aws_smithy_runtime=warn,hyper_util=warn,rustls=warn";
 
-/// Starts logging for the process, on standard output. `role` is in every line. Call once.
-pub fn init(env: &mut Env, role: &'static str) {
+/// Reads the log's settings.
+fn filter(env: &mut Env) -> EnvFilter {
     let filter: String = env.or(LOG_VAR, DEFAULT_FILTER.to_owned());
-    let filter = EnvFilter::try_new(&filter).unwrap_or_else(|error| {
+    EnvFilter::try_new(&filter).unwrap_or_else(|error| {
         env.problem(format!("{LOG_VAR}: {error}"));
         EnvFilter::new(DEFAULT_FILTER)
-    });
+    })
+}
+
+/// Reads the log's settings and starts nothing: for processes that only look at their configuration.
+pub fn check(env: &mut Env) {
+    filter(env);
+}
+
+/// Starts logging for the process, on standard output. `role` is in every line. Call once.
+pub fn init(env: &mut Env, role: &'static str) {
+    let filter = filter(env);
     let json = fmt::layer()
         .json()
         .flatten_event(true)
@@ -24,8 +39,19 @@ pub fn init(env: &mut Env, role: &'static str) {
         .with_span_list(false)
         .with_target(true);
     // A second call (tests) keeps the first subscriber.
-    let _ = tracing_subscriber::registry().with(filter).with(json).try_init();
+    let _ = tracing_subscriber::registry().with(filter).with(json).with(CountErrors).try_init();
     install_panic_hook(role);
+}
+
+/// Counts what an operator should look at.
+struct CountErrors;
+
+impl<S: Subscriber> Layer<S> for CountErrors {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        if *event.metadata().level() == Level::ERROR {
+            ERRORS_LOGGED.inc();
+        }
+    }
 }
 
 /// A panic is a bug: it is logged like everything else, so that it is seen where the logs are read.
@@ -41,6 +67,9 @@ fn install_panic_hook(role: &'static str) {
 #[macro_export]
 macro_rules! event {
     ($name:literal $(, $($fields:tt)*)?) => {
-        tracing::info!(event = $name $(, $($fields)*)?)
+        {
+            $crate::metrics::defs::EVENTS.inc($name);
+            tracing::info!(event = $name $(, $($fields)*)?)
+        }
     };
 }

@@ -11,7 +11,7 @@ mod write;
 
 use media::{
     id::{BroadcastId, LiveId},
-    time::WallTime,
+    time::{VIDEO_TIMESCALE, WallTime, rescale},
 };
 use service::table::Ledger;
 
@@ -107,6 +107,15 @@ impl<'a> Timeline<'a> {
 #[must_use]
 pub fn differs(ledger: &Ledger) -> bool {
     periods::plan(ledger, State::Closing) != periods::plan(ledger, State::Over)
+}
+
+/// How far behind the edge players of the live manifest are to play, in milliseconds.
+#[must_use]
+pub fn delay_ms(ledger: &Ledger) -> i64 {
+    let chunks = ledger.rows.iter().filter(|row| !row.segments.is_empty());
+    let longest = chunks.map(|row| row.end.saturating_sub(row.start)).max().unwrap_or(0);
+    let longest_ms = u64::try_from(rescale(longest, VIDEO_TIMESCALE, 1000)).unwrap_or(0);
+    i64::try_from(write::delay_ms(longest_ms)).unwrap_or(i64::MAX)
 }
 
 /// Writes the MPD of a broadcast.

@@ -49,6 +49,11 @@ const CATCH_UP: (f64, f64) = (1.0, 1.04);
 const REFERENCE: &str = "0";
 const NANOS: u32 = 1_000_000_000;
 
+/// How far behind the edge a player is to play, in milliseconds.
+pub(super) fn delay_ms(longest_chunk_ms: u64) -> u64 {
+    (longest_chunk_ms * DELAY_SEGMENTS + PROCESSING_ALLOWANCE_MS).next_multiple_of(DELAY_STEP_MS)
+}
+
 /// Writes the manifest.
 pub(super) fn mpd(input: &Input<'_>, timeline: &Timeline<'_>, scope: Scope) -> Result<String, ManifestError> {
     let inits: HashMap<(&str, &str), &Init> =
@@ -67,7 +72,7 @@ pub(super) fn mpd(input: &Input<'_>, timeline: &Timeline<'_>, scope: Scope) -> R
     let chunks = timeline.entries().filter(|entry| entry.is_chunk());
     let longest_row = chunks.map(|entry| entry.end.saturating_sub(entry.start)).max().unwrap_or(0);
     let row_ms = u64::try_from(seconds(longest_row).as_millis()).unwrap_or(longest_ms);
-    let delay_ms = (row_ms * DELAY_SEGMENTS + PROCESSING_ALLOWANCE_MS).next_multiple_of(DELAY_STEP_MS);
+    let delay_ms = delay_ms(row_ms);
     let on_air = timeline.state == State::OnAir;
     let from = match scope {
         Scope::Window(seconds) if on_air => Some(window_start(&timeline.plans, seconds)),

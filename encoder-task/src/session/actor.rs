@@ -14,9 +14,11 @@ use media::{
 };
 use service::{
     event,
+    metrics::defs::CHUNKS_COMMITTED,
     table::{Binding, Broadcast, Ledger, State, TableError},
 };
 use tokio::sync::{mpsc, oneshot, watch};
+use tracing::Instrument;
 
 use super::{
     claim::Deps,
@@ -26,6 +28,7 @@ use super::{
     fill::{Filled, Filler, Follows},
     finish::{FinishError, chain, finish, write_indexes},
     job::{JobError, Product},
+    latency::Latencies,
     publisher::{PublishError, Publisher, View},
 };
 
@@ -59,6 +62,8 @@ pub struct Session {
     dirty: bool,
     /// The chunks among that, and among what the publisher is writing.
     unlisted: Vec<Unlisted>,
+    /// How late those are.
+    unmeasured: Latencies,
     /// Its manifests may be final already: nothing but the final ones is written.
     closing: bool,
     /// There are timed events that have not been read.
@@ -150,6 +155,7 @@ impl Session {
             finishing: false,
             dirty,
             unlisted: Vec::new(),
+            unmeasured: Latencies::default(),
             closing,
             cued: false,
             reading_cues: false,
@@ -273,8 +279,12 @@ impl Session {
         }
         self.dirty = false;
         let chunks = std::mem::take(&mut self.unlisted);
+        let (latencies, view, clock) = (self.unmeasured.take(), self.view.clone(), self.deps.clock.clone());
         let work = async move {
-            let result = publisher.publish().await;
+            let result = latencies.listed_by(publisher.publish()).await;
+            if result.is_ok() {
+                latencies.note(publisher.availability_start(), &view.lock(), clock.now());
+            }
             Outcome::Published(publisher, chunks, result)
         };
         Some(work.boxed())
@@ -288,10 +298,14 @@ impl Session {
             Effect::Look => look(deps, self.meta.clone(), self.binding.clone(), self.core.last()).boxed(),
             Effect::Start(pos) => {
                 let (live, profile) = (self.meta.live.clone(), self.meta.profile);
-                async move { Outcome::Done(pos, deps.workshop.run(&live, &id, profile, pos).await) }.boxed()
+                let span = self.span(pos);
+                async move { Outcome::Done(pos, deps.workshop.run(&live, &id, profile, pos).await) }
+                    .instrument(span)
+                    .boxed()
             }
             Effect::Commit { pos, late } => {
                 let product = self.products.remove(&pos);
+                let span = self.span(pos);
                 let (binding, view) = (self.binding.clone(), self.view.clone());
                 async move {
                     Outcome::Committed(
@@ -302,6 +316,7 @@ impl Session {
                         },
                     )
                 }
+                .instrument(span)
                 .boxed()
             }
             Effect::Fill(piece) => {
@@ -329,6 +344,12 @@ impl Session {
                 return None;
             }
         })
+    }
+
+    /// The ids that a chunk is followed by through the logs of all services.
+    fn span(&self, pos: ChunkPos) -> tracing::Span {
+        let (meta, epoch) = (&self.meta, self.binding.epoch.0);
+        tracing::info_span!("chunk", live = %meta.live, broadcast = %meta.broadcast, publish = pos.publish.get(), seq = pos.seq.0, epoch)
     }
 
     /// What is to follow a piece.
@@ -450,13 +471,17 @@ impl Session {
             Committed::Done(done, binding) => {
                 let (row, product) = *done;
                 self.binding = binding;
-                tracing::info!(live = %self.meta.live, broadcast = %self.meta.broadcast, publish = pos.publish.get(), seq = pos.seq.0,
+                CHUNKS_COMMITTED.inc();
+                tracing::info!(live = %self.meta.live, broadcast = %self.meta.broadcast, publish = pos.publish.get(), seq = pos.seq.0, epoch = row.epoch.0,
                     start = row.start, end = row.end, late = row.late, segments = row.segments.len(), transcode_ms = product.transcode_ms,
                     since_received_ms = row.committed.micros_since(product.received) / 1000, "chunk committed");
                 if row.late {
                     event!("chunk-late", live = %self.meta.live, broadcast = %self.meta.broadcast, publish = pos.publish.get(), seq = pos.seq.0);
                 }
                 let shown = (!row.late).then_some(product.place);
+                if let Some(place) = shown {
+                    self.unmeasured.add(place, product.received);
+                }
                 {
                     let mut ledger = self.view.lock();
                     if row.late { ledger.late.push(row) } else { ledger.rows.push(row) }

@@ -4,7 +4,11 @@ use media::{
     id::{BroadcastId, ChunkPos},
     ledger::{Init, Row},
 };
-use service::table::{Binding, TableError};
+use service::{
+    metrics::defs::{CHUNKS_LOST, STAGE_COMMIT},
+    table::{Binding, TableError},
+};
+use tokio::time::Instant;
 
 use super::{
     claim::Deps,
@@ -36,7 +40,10 @@ pub(super) async fn commit(
     product: Product,
     late: bool,
 ) -> Committed {
-    match try_commit(deps, id, binding, view, product, late).await {
+    let began = Instant::now();
+    let committed = try_commit(deps, id, binding, view, product, late).await;
+    STAGE_COMMIT.observe_time(began.elapsed());
+    match committed {
         Ok(committed) => committed,
         Err(error) => Committed::Failed(error),
     }
@@ -101,5 +108,6 @@ pub(super) async fn note_inits(
 
 /// A chunk that can have no row: the show goes on without it, and `verify` will say so.
 pub(super) fn lost(id: &BroadcastId, pos: ChunkPos, why: &str) {
+    CHUNKS_LOST.inc();
     tracing::error!(broadcast = %id, publish = pos.publish.get(), seq = pos.seq.0, why, "chunk lost");
 }

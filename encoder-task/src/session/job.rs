@@ -3,7 +3,7 @@
 //!
 //! Invariant: a segment that something else was made into is never taken for one's own; the chunk's segments get other names then.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::future::try_join_all;
@@ -16,8 +16,12 @@ use media::{
     time::{VIDEO_TIMESCALE, WallTime, rescale},
     verdict::Verdict,
 };
-use service::bucket::{Bucket, BucketError, Condition, Kind, META_SOURCE, Put};
+use service::{
+    bucket::{Bucket, BucketError, Condition, Kind, META_SOURCE, Put},
+    metrics::defs::{SEGMENT_BYTES, STAGE_FETCH, STAGE_PUT, STAGE_TRANSCODE, TRANSCODE_RATIO},
+};
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 
 use super::{
     core::Place,
@@ -96,6 +100,7 @@ impl From<BucketError> for Unstored {
 impl Workshop {
     /// Reads a stored chunk.
     pub async fn fetch(&self, broadcast: &BroadcastId, pos: ChunkPos) -> Result<(Chunk, Object), JobError> {
+        let began = Instant::now();
         let key = names::chunk(broadcast, pos);
         let stored = self.health.insist("get chunk", || self.bucket.get(&key)).await?;
         let bytes = stored.ok_or_else(|| JobError::Unreadable("it is not in the bucket".to_owned()))?.bytes;
@@ -104,6 +109,7 @@ impl Workshop {
         if chunk.header.pos != pos || chunk.header.broadcast != *broadcast {
             return Err(JobError::Unreadable("it belongs elsewhere".to_owned()));
         }
+        STAGE_FETCH.observe_time(began.elapsed());
         Ok((chunk, source))
     }
 
@@ -121,7 +127,15 @@ impl Workshop {
         let made = self.transcoder.transcode(chunk, profile).await.map_err(JobError::Crashed)?;
         let encoded = self.health.now();
         let Made { packaged, verdicts, transcode_ms } = made;
+        if transcode_ms > 0 {
+            let took = Duration::from_millis(transcode_ms);
+            STAGE_TRANSCODE.observe_time(took);
+            let length = (place.end - place.start) as f64 / f64::from(VIDEO_TIMESCALE);
+            TRANSCODE_RATIO.observe(took.as_secs_f64() / length);
+        }
+        let began = Instant::now();
         let (naming, stored) = self.store(live, broadcast, pos, &packaged).await?;
+        STAGE_PUT.observe_time(began.elapsed());
         let (inits, segments) = stored.into_iter().unzip();
         Ok(Product {
             pos,
@@ -222,6 +236,7 @@ impl Workshop {
         let meta: Vec<_> = origin.iter().map(|origin| (META_SOURCE, (*origin).to_owned())).collect();
         let put = || self.bucket.put(key, bytes.clone(), kind, Condition::Absent, &meta);
         if matches!(self.health.insist("put segment", put).await?, Put::Stored(_)) {
+            SEGMENT_BYTES.add(mine.bytes);
             return Ok(mine);
         }
         let there = self.health.insist("get segment", || self.bucket.get(key)).await?;

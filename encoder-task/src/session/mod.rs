@@ -13,6 +13,7 @@ pub mod decide;
 mod fill;
 mod finish;
 mod job;
+mod latency;
 mod publisher;
 pub mod transcoder;
 

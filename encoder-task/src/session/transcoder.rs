@@ -8,7 +8,10 @@ use media::{
     ladder::Profile,
     verdict::{Code, Verdict},
 };
-use service::BoxFuture;
+use service::{
+    BoxFuture,
+    metrics::defs::{CHUNKS_WAITING, STAGE_WAIT},
+};
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -78,7 +81,10 @@ impl Ffmpeg {
 
     /// Runs on a thread of its own when a slot is free.
     async fn work<T: Send + 'static>(self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+        let (waits, since) = (CHUNKS_WAITING.hold(1.0), Instant::now());
         let slot = self.slots.acquire_owned().await.map_err(|error| error.to_string())?;
+        drop(waits);
+        STAGE_WAIT.observe_time(since.elapsed());
         let run = move || {
             let made = work();
             drop(slot);

@@ -21,8 +21,8 @@ use lambda_runtime::Diagnostic;
 use media::{
     id::{BroadcastId, EncoderId},
     wire::{
-        ChunkReply, CloseReply, CueReply, EndReply, GatewayRequest, HandoverReply, OpenReply, RevokedReply,
-        StartReply, SweepReply,
+        ChunkReply, ChunkStored, CloseReply, CueReply, EndReply, GatewayRequest, Handover, HandoverReply,
+        OpenReply, RevokedReply, StartReply, SweepReply,
     },
 };
 use routes::Routes;
@@ -31,10 +31,12 @@ use service::{
     backoff::Backoff,
     clock::Clock,
     config::Secret,
+    metrics::defs::{EVENT_TIME, INVOCATIONS, UNANSWERED},
     table::{Encoder, Table, TableError},
 };
 use suspects::Suspects;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use crate::ring;
 
@@ -148,13 +150,20 @@ impl Gateway {
             GatewayRequest::Sweep => sweep::SWEEP_MAX,
             _ => EVENT_BUDGET,
         };
-        // To give up in the middle is to lose a reply: the same event sent again finds what was done.
-        let reply = tokio::time::timeout(budget, self.answer(&request)).await;
-        let reply = reply.unwrap_or(Err(Failure::Slow(budget)));
-        if let Err(error) = &reply {
-            tracing::warn!(error = error as &dyn std::error::Error, "event failed");
+        async {
+            let began = Instant::now();
+            // To give up in the middle is to lose a reply: the same event sent again finds what was done.
+            let reply = tokio::time::timeout(budget, self.answer(&request)).await;
+            let reply = reply.unwrap_or(Err(Failure::Slow(budget)));
+            count(&request, &reply);
+            EVENT_TIME.observe_time(began.elapsed());
+            if let Err(error) = &reply {
+                tracing::warn!(error = error as &dyn std::error::Error, "event failed");
+            }
+            reply
         }
-        reply
+        .instrument(span(&request))
+        .await
     }
 
     async fn answer(&self, request: &GatewayRequest) -> Result<Reply, Failure> {
@@ -201,6 +210,60 @@ impl Gateway {
     ) -> Option<&'a Encoder> {
         let suspects = self.suspects.at(Instant::now());
         ring::place(encoders, self.clock.now(), broadcast, excluded, &suspects)
+    }
+}
+
+/// Notes in the metrics what came of an event.
+fn count(request: &GatewayRequest, reply: &Result<Reply, Failure>) {
+    INVOCATIONS.inc(name(request));
+    match reply {
+        Err(_) => UNANSWERED.inc("failed"),
+        Ok(
+            Reply::Chunk(ChunkReply::Retry { .. })
+            | Reply::Close(CloseReply::Retry { .. })
+            | Reply::End(EndReply::Retry { .. })
+            | Reply::Cue(CueReply::Retry { .. })
+            | Reply::Handover(HandoverReply::Retry { .. }),
+        ) => UNANSWERED.inc("retry"),
+        Ok(_) => {}
+    }
+}
+
+/// The event as it is spelled on the wire.
+fn name(request: &GatewayRequest) -> &'static str {
+    match request {
+        GatewayRequest::Open(_) => "open",
+        GatewayRequest::Start(_) => "start",
+        GatewayRequest::Chunk(_) => "chunk",
+        GatewayRequest::Close(_) => "close",
+        GatewayRequest::End(_) => "end",
+        GatewayRequest::Cue(_) => "cue",
+        GatewayRequest::Handover(_) => "handover",
+        GatewayRequest::Sweep => "sweep",
+        GatewayRequest::Revoked => "revoked",
+    }
+}
+
+/// The ids that all lines about an event have in common: a chunk is followed by them through the logs of all services.
+fn span(request: &GatewayRequest) -> tracing::Span {
+    match request {
+        GatewayRequest::Open(open) => tracing::info_span!("open", connection = open.connection),
+        GatewayRequest::Start(start) => {
+            tracing::info_span!("start", broadcast = %start.broadcast, publish = start.publish.get())
+        }
+        GatewayRequest::Chunk(ChunkStored { live, broadcast, pos }) => {
+            tracing::info_span!("chunk", %live, %broadcast, publish = pos.publish.get(), seq = pos.seq.0)
+        }
+        GatewayRequest::Close(close) => {
+            tracing::info_span!("close", live = %close.live, broadcast = %close.broadcast, publish = close.publish.get())
+        }
+        GatewayRequest::End(end) => tracing::info_span!("end", live = %end.live),
+        GatewayRequest::Cue(cue) => tracing::info_span!("cue", live = %cue.live),
+        GatewayRequest::Handover(Handover { live, broadcast, epoch }) => {
+            tracing::info_span!("handover", %live, %broadcast, epoch = epoch.0)
+        }
+        GatewayRequest::Sweep => tracing::info_span!("sweep"),
+        GatewayRequest::Revoked => tracing::info_span!("revoked"),
     }
 }
 

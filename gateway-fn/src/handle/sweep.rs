@@ -7,7 +7,7 @@ use media::{
     id::{BroadcastId, LiveId},
     wire::{EncoderEvent, Handover, HandoverReply, SweepReply},
 };
-use service::{event, table::TableError};
+use service::{event, metrics::defs::ON_AIR, table::TableError};
 use tokio::time::Instant;
 
 use super::{
@@ -68,6 +68,7 @@ impl Gateway {
         let first = first.checked_rem(on_air.len()).unwrap_or(0);
         on_air.rotate_left(first);
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        ON_AIR.observe(on_air.len() as f64);
         let mut reply = SweepReply { found: count(on_air.len()), ..SweepReply::default() };
         let mut rebound = 0;
         let mut checks = stream::iter(on_air)

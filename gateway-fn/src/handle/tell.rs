@@ -12,6 +12,7 @@ use media::{
 };
 use service::{
     event,
+    metrics::defs::{NOTICE_TIME, NOTICES_FAILED, REBINDS},
     table::{Binding, TableError},
 };
 use tokio::time::Instant;
@@ -121,7 +122,10 @@ impl Gateway {
             self.routes.forget(&telling.request.broadcast);
         }
         match reaction {
-            Reaction::Accepted(verdicts) => return Ok(Some(Told::Accepted(verdicts))),
+            Reaction::Accepted(verdicts) => {
+                tracing::info!(encoder = %route.binding.encoder, epoch = epoch.0, "encoder told");
+                return Ok(Some(Told::Accepted(verdicts)));
+            }
             Reaction::Over => return Ok(Some(Told::Over)),
             Reaction::LookAgain => {
                 telling.stale = Some(epoch);
@@ -161,13 +165,16 @@ impl Gateway {
     /// Asks the encoder of a route. Its heartbeat's age does not matter: as long as it answers, the binding stands.
     async fn ask(&self, route: &Route, request: &EncoderRequest, patience: Duration) -> Heard {
         let Some(address) = &route.address else { return Heard::Gone };
+        let began = Instant::now();
         let answer = tokio::time::timeout(patience, self.hop.post(address, request)).await;
+        NOTICE_TIME.observe_time(began.elapsed());
         match answer.unwrap_or(Err(HopError::Silent)) {
             Ok(reply) => {
                 self.suspects.clear(&route.binding.encoder);
                 Heard::Reply(reply)
             }
             Err(error) => {
+                NOTICES_FAILED.inc();
                 tracing::warn!(
                     broadcast = %request.broadcast,
                     encoder = %route.binding.encoder,
@@ -195,6 +202,7 @@ impl Gateway {
         };
         let binding = self.table.rebind(broadcast, seen, encoder).await?;
         let epoch = binding.epoch;
+        REBINDS.inc(reason.as_str());
         event!(
             "rebound",
             %live,

@@ -9,7 +9,10 @@ use media::{
     verdict::{Code, Verdict},
     wire::{CloseReason, OpenReply, Opened},
 };
-use service::event;
+use service::{
+    event,
+    metrics::defs::{HANDSHAKES_FAILED, REFUSED, STOPPED, WARNED},
+};
 
 use super::{
     Connection, Show, digits,
@@ -22,6 +25,7 @@ use crate::{
 
 impl<S, B: Backend> Connection<S, B> {
     pub(super) fn refuse(&mut self, verdict: &Verdict, hash: Option<&KeyHash>) {
+        REFUSED.inc(verdict.code.as_str());
         event!(
             "publish-refused",
             code = verdict.code.as_str(),
@@ -56,6 +60,7 @@ impl<S, B: Backend> Connection<S, B> {
     pub(super) fn warn(&mut self, verdict: &Verdict) {
         let Show::OnAir(publish) = &self.show else { return };
         let live = &publish.opened().live;
+        WARNED.inc(verdict.code.as_str());
         event!("publish-warning", live = %live, code = verdict.code.as_str(), reason = verdict.message);
         let told =
             self.session.notify_status(StatusLevel::Warning, "NetStream.Publish.Warning", &sentence(verdict));
@@ -71,6 +76,7 @@ impl<S, B: Backend> Connection<S, B> {
         match &self.show {
             Show::OnAir(publish) => {
                 let Opened { live, broadcast, publish, .. } = publish.opened();
+                STOPPED.inc(code);
                 event!(
                     "publish-stopped",
                     live = %live,
@@ -83,11 +89,13 @@ impl<S, B: Backend> Connection<S, B> {
                 );
             }
             Show::Opening { .. } => {
-                event!("publish-refused", code, reason, cause, at_byte, peer = %self.peer)
+                REFUSED.inc(code);
+                event!("publish-refused", code, reason, cause, at_byte, peer = %self.peer);
             }
             // Nobody who publishes: the internet is full of them.
             Show::Nothing => {
-                tracing::info!(code, reason, cause, at_byte, peer = %self.peer, "connection failed")
+                HANDSHAKES_FAILED.inc("rtmp");
+                tracing::info!(code, reason, cause, at_byte, peer = %self.peer, "connection failed");
             }
         }
     }
@@ -96,6 +104,7 @@ impl<S, B: Backend> Connection<S, B> {
     pub(super) fn stop(&mut self, verdict: &Verdict, flush: bool) {
         let Show::OnAir(publish) = std::mem::replace(&mut self.show, Show::Nothing) else { return };
         let opened = publish.opened();
+        STOPPED.inc(verdict.code.as_str());
         event!(
             "publish-stopped",
             live = %opened.live,

@@ -15,7 +15,11 @@ use media::{
     verdict::{Code, Verdict},
     wire::{CloseReason, OpenReply},
 };
-use service::{clock::Clock, event};
+use service::{
+    clock::Clock,
+    event,
+    metrics::defs::{BYTES_IN, REFUSED},
+};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     time::{Instant, MissedTickBehavior},
@@ -160,6 +164,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, B: Backend> Connection<S, B> {
             match step {
                 Step::Read(Ok(length)) if length > 0 => {
                     self.meter.took(self.start.elapsed(), length);
+                    BYTES_IN.add(length as u64);
                     if let Err(error) = self.session.handle_input(self.start.elapsed(), &buffer[..length]) {
                         self.failed(&error);
                     }
@@ -226,10 +231,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, B: Backend> Connection<S, B> {
             }
             Event::PublishEnded { reason: EndReason::Unpublished } => self.end_show(CloseReason::Unpublished),
             Event::PublishEnded { reason: EndReason::Undecided } => {
+                REFUSED.inc(Code::Unavailable.as_str());
                 event!("publish-refused", code = Code::Unavailable.as_str(), peer = %self.peer);
                 self.end_show(CloseReason::Lost);
             }
-            Event::Refused { reason } => event!("publish-refused", code = reason.as_str(), peer = %self.peer),
+            Event::Refused { reason } => {
+                REFUSED.inc(reason.as_str());
+                event!("publish-refused", code = reason.as_str(), peer = %self.peer);
+            }
             Event::Ignored { message_type, reason } => {
                 tracing::debug!(message_type, reason, "message skipped");
             }

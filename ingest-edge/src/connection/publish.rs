@@ -14,7 +14,11 @@ use media::{
     verdict::{Code, Verdict},
     wire::{Close, CloseReason, CloseReply, GatewayRequest, Open, OpenReply, Opened, Start, StartReply},
 };
-use service::{backoff::Backoff, event};
+use service::{
+    backoff::Backoff,
+    event,
+    metrics::{Held, defs::PUBLISHERS},
+};
 use tokio::time::Instant;
 
 use super::{on_air::Seat, pacing};
@@ -60,6 +64,7 @@ pub(super) struct Publish<B> {
     leaving: Option<Instant>,
     /// Its place in the list that a later publisher looks it up in.
     seat: Seat,
+    _counted: Held,
 }
 
 /// Something the connection should act on.
@@ -141,6 +146,7 @@ impl<B: Backend> Publish<B> {
             pictures: false,
             leaving: None,
             seat,
+            _counted: PUBLISHERS.hold(1.0),
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
+use service::metrics::defs::{BACKLOG_BYTES, BACKLOG_CHUNKS};
 use tokio::sync::Notify;
 
 /// Most chunks of a publish that wait to be stored: a minute of the usual 2 s GOPs.
@@ -62,6 +63,8 @@ impl Backlog {
 
     /// A chunk of so many bytes waits.
     pub fn add(&self, bytes: usize) {
+        BACKLOG_CHUNKS.add(1.0);
+        BACKLOG_BYTES.add(bytes as f64);
         self.chunks.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.budget.bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -69,6 +72,8 @@ impl Backlog {
 
     /// A chunk of so many bytes is stored.
     pub fn remove(&self, bytes: usize) {
+        BACKLOG_CHUNKS.add(-1.0);
+        BACKLOG_BYTES.add(-(bytes as f64));
         self.chunks.fetch_sub(1, Ordering::Relaxed);
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
         self.budget.bytes.fetch_sub(bytes, Ordering::Relaxed);
@@ -83,6 +88,8 @@ impl Backlog {
 
 impl Drop for Backlog {
     fn drop(&mut self) {
+        BACKLOG_CHUNKS.add(-(*self.chunks.get_mut() as f64));
+        BACKLOG_BYTES.add(-(*self.bytes.get_mut() as f64));
         self.budget.bytes.fetch_sub(*self.bytes.get_mut(), Ordering::Relaxed);
     }
 }

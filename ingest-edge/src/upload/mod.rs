@@ -23,18 +23,24 @@ use media::{
     chunk::Chunk,
     id::{BroadcastId, ChunkPos, ChunkSeq, LiveId, PublishNo},
     names,
+    time::VIDEO_TIMESCALE,
     verdict::{Code, Verdict},
     wire::{ChunkReply, ChunkStored, GatewayRequest},
 };
-use service::backoff::Backoff;
+use service::{
+    backoff::Backoff,
+    metrics::defs::{BACKLOG_AGE, CHUNK_LENGTH, CHUNK_PUT, CHUNK_SIZE, CHUNK_TELL, CHUNKS_STORED},
+};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
+    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 pub use self::backlog::{Backlog, Budget, PROCESS_BYTES_MAX};
-use crate::backend::{Backend, persist, unavailable};
+use crate::backend::{Backend, millis, persist, unavailable};
 
 /// Writes of one publish at once: enough to fill a long round trip, too few to starve the others.
 pub const PUTS_AT_ONCE: usize = 3;
@@ -80,10 +86,13 @@ pub struct Outcome {
     pub complete: bool,
 }
 
+/// A chunk that is to be stored, and since when.
+type Waiting = (Box<Chunk>, Instant);
+
 /// The queue of one publish, seen by its connection.
 #[derive(Debug)]
 pub struct Queue {
-    chunks: mpsc::Sender<Box<Chunk>>,
+    chunks: mpsc::Sender<Waiting>,
     backlog: Arc<Backlog>,
     stop: watch::Receiver<Option<Verdict>>,
     halt: CancellationToken,
@@ -131,7 +140,7 @@ impl Queue {
             successor,
             warn,
         };
-        let task = tokio::spawn(tracing::Instrument::in_current_span(worker.run(incoming)));
+        let task = tokio::spawn(worker.run(incoming).in_current_span());
         Self { chunks, backlog, stop, halt, warnings, progress, task }
     }
 
@@ -148,7 +157,7 @@ impl Queue {
     pub fn push(&self, chunk: Box<Chunk>) -> Result<(), Verdict> {
         let bytes = chunk.payload.len();
         self.backlog.add(bytes);
-        self.chunks.try_send(chunk).map_err(|_| {
+        self.chunks.try_send((chunk, Instant::now())).map_err(|_| {
             self.backlog.remove(bytes);
             let stopped = self.stop.borrow().clone();
             stopped.unwrap_or_else(|| unavailable("The stream can't be stored fast enough."))
@@ -212,7 +221,7 @@ enum Untold {
 
 impl<B: Backend> Worker<B> {
     /// True when everything was stored and told.
-    async fn run(self, incoming: mpsc::Receiver<Box<Chunk>>) -> bool {
+    async fn run(self, incoming: mpsc::Receiver<Waiting>) -> bool {
         let (stored, to_tell) = watch::channel(0);
         let storing = async {
             let result = self.store(incoming, stored).await;
@@ -259,7 +268,7 @@ impl<B: Backend> Worker<B> {
     /// Stores what comes in, until no more comes or the publish is stopped; counts what is stored without a hole.
     async fn store(
         &self,
-        mut incoming: mpsc::Receiver<Box<Chunk>>,
+        mut incoming: mpsc::Receiver<Waiting>,
         stored: watch::Sender<u32>,
     ) -> Result<(), Verdict> {
         let mut puts = FuturesOrdered::new();
@@ -275,7 +284,10 @@ impl<B: Backend> Worker<B> {
                 }
                 () = self.halt.cancelled(), if more => more = false,
                 chunk = incoming.recv(), if more && puts.len() < PUTS_AT_ONCE => match chunk {
-                    Some(chunk) => puts.push_back(self.put(chunk)),
+                    Some((chunk, since)) => {
+                        let span = self.span(chunk.header.pos.seq);
+                        puts.push_back(self.put(chunk, since).instrument(span));
+                    }
                     None => more = false,
                 },
             }
@@ -284,7 +296,8 @@ impl<B: Backend> Worker<B> {
     }
 
     /// Stores one chunk; returns what it counts in the backlog.
-    async fn put(&self, chunk: Box<Chunk>) -> Result<usize, Verdict> {
+    async fn put(&self, chunk: Box<Chunk>, since: Instant) -> Result<usize, Verdict> {
+        let (began, length_us) = (Instant::now(), length_us(&chunk));
         let key = names::chunk(&self.identity.broadcast, chunk.header.pos);
         let bytes = chunk.payload.len();
         let encoded = if bytes <= ENCODE_INLINE_MAX {
@@ -305,12 +318,25 @@ impl<B: Backend> Worker<B> {
                 return Err(unavailable("The stream could not be cut into chunks."));
             }
         };
-        match persist("storing a chunk", None, self.backend.clock(), || self.backend.put(&key, body.clone()))
-            .await
-        {
-            Ok(()) => Ok(bytes),
-            Err(_) => Err(unavailable("The stream can't be stored.")),
+        let stored =
+            persist("storing a chunk", None, self.backend.clock(), || self.backend.put(&key, body.clone()));
+        if stored.await.is_err() {
+            return Err(unavailable("The stream can't be stored."));
         }
+        CHUNKS_STORED.inc();
+        CHUNK_PUT.observe_time(began.elapsed());
+        BACKLOG_AGE.observe_time(since.elapsed());
+        CHUNK_SIZE.observe(body.len() as f64);
+        CHUNK_LENGTH.observe(length_us as f64 / 1e6);
+        let (length_ms, put_ms) = (length_us / 1000, millis(began.elapsed()));
+        tracing::info!(bytes = body.len(), length_ms, put_ms, "chunk stored");
+        Ok(bytes)
+    }
+
+    /// The ids that a chunk is followed by through the logs of all services.
+    fn span(&self, seq: ChunkSeq) -> tracing::Span {
+        let Identity { live, broadcast, publish } = &self.identity;
+        tracing::info_span!("chunk", %live, %broadcast, publish = publish.get(), seq = seq.0)
     }
 
     /// Tells of each stored chunk, in order.
@@ -324,7 +350,9 @@ impl<B: Backend> Worker<B> {
                 return Ok(());
             }
             while next < count {
-                self.tell_one(ChunkSeq(next)).await?;
+                let (seq, began) = (ChunkSeq(next), Instant::now());
+                self.tell_one(seq).instrument(self.span(seq)).await?;
+                CHUNK_TELL.observe_time(began.elapsed());
                 next += 1;
                 self.progress.told.store(next, Ordering::Release);
             }
@@ -359,6 +387,16 @@ impl<B: Backend> Worker<B> {
                 Err(_) => return Err(Untold::Failed),
             }
         }
+    }
+}
+
+/// How long a chunk plays, in microseconds.
+fn length_us(chunk: &Chunk) -> i64 {
+    let rate = |ticks: i64, rate: u32| ticks.saturating_mul(1_000_000) / i64::from(rate.max(1));
+    match (&chunk.header.video, &chunk.header.audio) {
+        (Some(video), _) => rate(video.end - video.start, VIDEO_TIMESCALE),
+        (None, Some(audio)) => rate(audio.end - audio.start, audio.sample_rate),
+        (None, None) => 0,
     }
 }
 

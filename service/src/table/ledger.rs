@@ -196,7 +196,15 @@ impl Table {
     /// # Errors
     /// When the table could not be read, or the row is damaged.
     pub async fn last_commit(&self, broadcast: &BroadcastId) -> Result<Option<WallTime>, TableError> {
+        Ok(self.last_row(broadcast).await?.map(|row| row.committed))
+    }
+
+    /// The last row of the ledger that is shown live.
+    ///
+    /// # Errors
+    /// When the table could not be read, or the row is damaged.
+    pub async fn last_row(&self, broadcast: &BroadcastId) -> Result<Option<Row>, TableError> {
         let row = self.last(&broadcast_pk(broadcast), "GOP#").await?;
-        row.map(|row| row.document::<Row>("row").map(|row| row.committed)).transpose()
+        row.map(|row| row.document("row")).transpose()
     }
 }
