@@ -96,3 +96,8 @@ images:
 # The gateway function's zip files for arm64 and x86_64.
 lambda:
 	@infra/build/lambda.sh
+
+# Writes the pages that are made from the sources: docs/METRICS.md and docs/CLI.md.
+.PHONY: docs
+docs:
+	@UPDATE_DOCS=1 $(CARGO) nextest run --locked --workspace --lib --test docs -E '(package(service) & test(the_page)) | test(commands_and_flags)'

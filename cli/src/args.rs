@@ -25,6 +25,7 @@ Examples:
   gopcast live event demo --json '{\"title\":\"Red shoes\"}'
                                         something happens now: viewers see a card
   gopcast live end demo                 end the show now; the replay follows
+  gopcast top                           broadcasts, encoders, latency, backlog: now
   gopcast broadcast list demo           the shows of a live
   gopcast broadcast verify BROADCAST    prove that nothing of a show is lost
   gopcast doctor                        what is missing on this machine
@@ -81,6 +82,15 @@ Viewers get it with the manifest, at the picture that reached the edge at its ti
 replay: as DASH EventStream and as HLS EXT-X-DATERANGE, scheme urn:gopcast:event:2026. The pages show
 it as a card; `image` and `link` are shown if they begin with https://.
 Prints one JSON document. A show takes 1000 events, and 128 kB of them.";
+const TOP_HELP: &str = "\
+LATENCY is from the last chunk's first picture at the edge until its row was committed: no viewer
+can be nearer. BEHIND is how far the end of the live timeline is behind now: it grows while
+nothing is committed. TRANSCODE is seconds of transcoding for each second of pictures, GLASS TO
+GLASS what viewers are behind the edge who play as the manifest suggests. LOOK AT names what is
+wrong. Ctrl-C ends it. With --json each look is one line; the fields are those of
+`Snapshot` in cli/src/watch/mod.rs.
+
+Exit codes: 0 ended; 1 the stack can't be read; 3 no stack is running.";
 
 /// gopcast: live broadcasts in over RTMPS, MPEG-DASH and replays out. Run the whole pipeline on this machine with `gopcast up`.
 #[derive(Debug, Parser)]
@@ -102,6 +112,8 @@ pub enum Command {
     /// Look at and verify the shows of a live
     #[command(subcommand)]
     Broadcast(BroadcastCommand),
+    /// Watch broadcasts, encoders, edges, latency and backlog on the terminal
+    Top(TopArgs),
     /// Say what is missing on this machine
     Doctor(DoctorArgs),
     /// End the processes of a stack whose `gopcast up` is gone; started by it
@@ -136,6 +148,9 @@ pub struct UpArgs {
     /// Where viewers connect
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub http: SocketAddr,
+    /// Where the operator's page is; loopback only [default: 127.0.0.1:8081, or a free port if that is taken]
+    #[arg(long, value_name = "ADDR", value_parser = loopback)]
+    pub operator: Option<SocketAddr>,
     /// How many encoders to run
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=ENCODERS_MAX))]
     pub encoders: u16,
@@ -154,6 +169,16 @@ pub struct UpArgs {
     /// Leave processes that die dead
     #[arg(long)]
     pub no_restart: bool,
+}
+
+/// An address that only this machine reaches: what is there has no password.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text.parse().map_err(|error| format!("{error}"))?;
+    if address.ip().is_loopback() {
+        Ok(address)
+    } else {
+        Err("must be a loopback address: 127.0.0.1:PORT".to_owned())
+    }
 }
 
 /// `gopcast live …`
@@ -324,6 +349,29 @@ pub enum BroadcastCommand {
     },
 }
 
+/// `gopcast top`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = TOP_HELP)]
+pub struct TopArgs {
+    /// Print it once and end; also so when standard output is no terminal and --json is not given
+    #[arg(long)]
+    pub once: bool,
+    /// Time between two looks
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = interval)]
+    pub every: f64,
+    /// The stack
+    #[command(flatten)]
+    pub stack: StackArgs,
+}
+
+/// A time between looks: each costs a few reads for each live.
+fn interval(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.2..=3600.0).contains(&seconds) => Ok(seconds),
+        _ => Err("a number of seconds from 0.2 to 3600".to_owned()),
+    }
+}
+
 /// `gopcast doctor`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Exit codes: 0 nothing is missing; 1 something is, and what to do is said.")]
@@ -423,6 +471,8 @@ mod tests {
             ("gopcast live set a --window 1801", "0..=1800"),
             ("gopcast live set a --window -1", "-1"),
             ("gopcast live set a --slate x --no-slate", "cannot be used with"),
+            ("gopcast up --operator 0.0.0.0:8081", "loopback"),
+            ("gopcast top --every 0", "0.2 to 3600"),
             ("gopcast live set a", "--window <SECONDS>"),
             ("gopcast live event a", "--json <JSON>"),
             ("gopcast live event a --json {} --at noon", "2026-12-01T20:15:00Z"),

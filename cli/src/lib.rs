@@ -15,3 +15,4 @@ mod slate;
 pub mod stack;
 pub mod up;
 mod verify;
+pub mod watch;

@@ -7,7 +7,7 @@ use cli::{
     args::{Cli, Command},
     broadcast, doctor,
     exit::{self, Exit},
-    live, up,
+    live, up, watch,
 };
 
 fn main() -> ExitCode {
@@ -34,6 +34,7 @@ async fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Up(args) => up::run(args).await,
         Command::Live(command) => live::run(command).await,
         Command::Broadcast(command) => broadcast::run(command).await,
+        Command::Top(args) => watch::top::run(args).await,
         Command::Doctor(args) => doctor::run(args).await,
         Command::Guard => Ok(Exit::Done),
     }

@@ -96,6 +96,9 @@ pub struct Stack {
     pub ladder: media::ladder::Profile,
     /// The processes now.
     pub processes: Vec<Process>,
+    /// The operator's page.
+    #[serde(default)]
+    pub operator: Option<String>,
 }
 
 /// The clients of a running stack.
@@ -191,6 +194,7 @@ pub(crate) mod tests {
             lambda: Lambda { endpoint: "http://127.0.0.1:3".to_owned(), function: FUNCTION.to_owned() },
             ladder: media::ladder::Profile::P480,
             processes: Vec::new(),
+            operator: None,
         }
     }
 

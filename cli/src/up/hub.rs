@@ -4,7 +4,7 @@
 //! Invariant: nothing here blocks. A reader that does not read loses lines; it never holds up the services' logs.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     io::Write,
     sync::{
         Mutex, PoisonError,
@@ -23,6 +23,8 @@ use super::event::{self, Event};
 const LINES_MAX: usize = 4096;
 /// Events kept until the stack is ready; the ready line comes first.
 const EARLY_MAX: usize = 1000;
+/// Events kept for the operator's page: what fits a screen or three.
+const RECENT_MAX: usize = 100;
 /// How long the last lines may take to be read when we end.
 const FLUSH_GRACE: Duration = Duration::from_secs(1);
 
@@ -43,6 +45,7 @@ pub(crate) struct Hub {
     dropped: AtomicU64,
     listening: watch::Sender<Option<Listening>>,
     taken: watch::Sender<BTreeSet<LiveId>>,
+    recent: Mutex<VecDeque<Event>>,
 }
 
 #[derive(Debug)]
@@ -85,6 +88,7 @@ impl Hub {
             dropped: AtomicU64::new(0),
             listening: watch::Sender::new(None),
             taken: watch::Sender::new(BTreeSet::new()),
+            recent: Mutex::default(),
         }
     }
 
@@ -96,6 +100,11 @@ impl Hub {
                 self.listening.send_replace(Some(Listening { rtmps: rtmps.to_owned(), rtmp }));
             }
             return;
+        }
+        if event.is_for_people() {
+            let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+            recent.truncate(RECENT_MAX - 1);
+            recent.push_front(event.clone());
         }
         let mut out = self.lock();
         self.note_placeholders(&mut out, &event);
@@ -128,6 +137,12 @@ impl Hub {
     #[must_use]
     pub(crate) fn taken(&self) -> watch::Receiver<BTreeSet<LiveId>> {
         self.taken.subscribe()
+    }
+
+    /// The last events that people look for, the latest first.
+    #[must_use]
+    pub(crate) fn recent(&self) -> Vec<Event> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
     /// Whether the output is for scripts.

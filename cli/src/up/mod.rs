@@ -13,6 +13,7 @@ mod hub;
 pub(crate) mod ladder;
 pub(crate) mod lives;
 mod log_file;
+mod operator;
 mod pace;
 pub(crate) mod pages;
 mod panel;

@@ -92,6 +92,9 @@ pub(crate) fn human(stack: &Stack, lives: &[LiveReady], about: &About<'_>) -> St
         row("no pages", "the player is not built: run `make build`; the manifests play in any DASH player");
     }
     row("front page", &stack.http);
+    if let Some(operator) = &stack.operator {
+        row("operator", operator);
+    }
     row("ladder", stack.ladder.name());
     row("data", &about.data.display().to_string());
     row("logs", &about.data.join("log").display().to_string());
@@ -139,6 +142,7 @@ mod tests {
             lambda: Lambda { endpoint: "http://127.0.0.1:3".to_owned(), function: "f".to_owned() },
             ladder: media::ladder::Profile::P720,
             processes: vec![process("ingest-edge", "edge-1", 1), process("gateway-fn", "gateway-1", 2)],
+            operator: Some("http://127.0.0.1:8081/operator".to_owned()),
         }
     }
 

@@ -21,6 +21,9 @@ use crate::{
     stack::{ACCESS_KEY, BUCKET, FUNCTION, SECRET_KEY, TABLE},
 };
 
+/// Where each process serves its metrics: it says which port it got.
+const OPS_ADDR: &str = "127.0.0.1:0";
+
 /// The directory of the services' programs: `GOPCAST_BIN_DIR`, else that of this program.
 ///
 /// # Errors
@@ -97,6 +100,7 @@ impl Programs {
             ("GOPCAST_RTMPS_ADDR", rtmps),
             ("GOPCAST_TLS_CERT", path(certificate::CERTIFICATE)),
             ("GOPCAST_TLS_KEY", path(certificate::KEY)),
+            ("GOPCAST_OPS_ADDR", OPS_ADDR.to_owned()),
         ];
         own.extend(rtmp.map(|rtmp| ("GOPCAST_RTMP_ADDR", rtmp)));
         self.spec(EDGE, own)
@@ -116,6 +120,7 @@ impl Programs {
             ("GOPCAST_GATEWAY_FUNCTION", FUNCTION.to_owned()),
             ("GOPCAST_ENCODER_ID", id.to_owned()),
             ("GOPCAST_HTTP_ADDR", "127.0.0.1:0".to_owned()),
+            ("GOPCAST_OPS_ADDR", OPS_ADDR.to_owned()),
         ];
         self.spec(ENCODER, own)
     }

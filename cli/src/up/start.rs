@@ -14,7 +14,7 @@ use super::{
     Parts, certificate,
     demo::{Demo, find_program},
     hub::Listening,
-    ladder, lives, pages, panel,
+    ladder, lives, operator, pages, panel,
     programs::{self, Programs, check_free, reachable},
     supervisor::{EDGE, ENCODER, SharedSpawner},
     sweep,
@@ -109,6 +109,7 @@ fn describe(parts: &Parts, args: &UpArgs, aws: &LocalAws) -> Stack {
         lambda: Lambda { endpoint: url(at.lambda), function: FUNCTION.to_owned() },
         ladder: args.ladder.unwrap_or_else(|| ladder::by_cores(ladder::cpus())),
         processes: Vec::new(),
+        operator: None,
     }
 }
 
@@ -225,6 +226,8 @@ fn names(args: &UpArgs) -> Vec<LiveId> {
 
 /// Says that the stack is ready, and starts the demo.
 async fn announce(parts: &Parts, args: &UpArgs, clients: &Clients, stack: &mut Stack) -> anyhow::Result<()> {
+    let operator = operator::listen(args.operator).await?;
+    stack.operator = Some(operator.url());
     let lives = lives::listed(clients, &parts.dir, stack, &names(args)).await?;
     let demo = if args.demo { demo(parts, stack, &lives, &names(args)) } else { None };
     stack.processes = parts.supervisor.processes();
@@ -238,6 +241,9 @@ async fn announce(parts: &Parts, args: &UpArgs, clients: &Clients, stack: &mut S
         panel::human(stack, &lives, &panel::About { data: parts.dir.root(), demo, pages })
     };
     parts.hub.ready(text);
+    let (table, supervisor, hub) = (clients.table.clone(), parts.supervisor.clone(), Arc::clone(&parts.hub));
+    let stop = parts.background.0.clone();
+    parts.background.1.spawn(operator.serve(table, supervisor, hub, stop));
     let (gateway, stop) = (clients.gateway.clone(), parts.background.0.clone());
     parts.background.1.spawn(async move {
         tokio::select! {

@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
 };
@@ -24,7 +24,7 @@ use super::{
     log_file::LogFile,
     pace::Pace,
 };
-use crate::stack::Process;
+use crate::{stack::Process, watch::Endpoint};
 
 /// The roles.
 pub(crate) const EDGE: &str = "ingest-edge";
@@ -64,6 +64,8 @@ struct Inner {
     starting: AtomicBool,
     failure: watch::Sender<Option<String>>,
     processes: watch::Sender<BTreeMap<(&'static str, String), u32>>,
+    /// Where processes serve their metrics.
+    ops: Mutex<BTreeMap<String, Endpoint>>,
 }
 
 impl Supervisor {
@@ -85,6 +87,7 @@ impl Supervisor {
             starting: AtomicBool::new(true),
             failure: watch::Sender::new(None),
             processes: watch::Sender::new(BTreeMap::new()),
+            ops: Mutex::default(),
         }))
     }
 
@@ -164,10 +167,11 @@ impl Supervisor {
         stop: &CancellationToken,
     ) -> LifeEnd {
         let log = LogFile::open(self.0.logs.join(format!("{role}-{id}.log")));
-        let hub = Arc::clone(&self.0.hub);
+        let (this, own_id) = (self.clone(), id.to_owned());
         let on_line = move |line: &str| {
             if let Some(event) = Event::in_log_line(line) {
-                hub.event(event);
+                this.note_ops(role, &own_id, &event);
+                this.0.hub.event(event);
             }
         };
         let started = match child::start(spec, &log, on_line) {
@@ -195,6 +199,7 @@ impl Supervisor {
         }
         let ended = started.ended(stop, &self.0.kill_now).await;
         self.0.guard.forget(pid);
+        self.ops().remove(id);
         self.0.processes.send_modify(|running| {
             running.remove(&key);
         });
@@ -209,6 +214,24 @@ impl Supervisor {
         }
         self.tell(event::PROCESS_EXITED, role, id, pid, Some(&ended));
         LifeEnd { reason: ended.to_string(), failed: ended.has_failed() }
+    }
+
+    /// Where the processes that are running serve their metrics.
+    #[must_use]
+    pub(crate) fn endpoints(&self) -> Vec<Endpoint> {
+        self.ops().values().cloned().collect()
+    }
+
+    fn note_ops(&self, role: &str, id: &str, event: &Event) {
+        let address = if event.event == event::LISTENING { event.text("ops") } else { None };
+        if let Some(address) = address.and_then(|address| address.parse().ok()) {
+            let endpoint = Endpoint { is_edge: role == EDGE, id: id.to_owned(), address };
+            self.ops().insert(id.to_owned(), endpoint);
+        }
+    }
+
+    fn ops(&self) -> MutexGuard<'_, BTreeMap<String, Endpoint>> {
+        self.0.ops.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn fail(&self, text: &str) {
