@@ -141,6 +141,11 @@ fn check_line(line: &str) -> Result<(), String> {
         at = next;
         words.next();
     }
+    // Several at once, as pages' tables write it.
+    if let Some(several) = words.peek().filter(|word| word.contains("\\|")) {
+        let unknown = several.split("\\|").find(|name| at.find_subcommand(name).is_none());
+        return unknown.map_or(Ok(()), |name| Err(format!("there is no command {name}")));
+    }
     if at.has_subcommands()
         && words.peek().is_some_and(|word| word.starts_with(|c: char| c.is_ascii_lowercase()))
     {
