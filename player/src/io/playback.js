@@ -151,6 +151,8 @@ export class Playback {
     const { video, meter } = this;
     const on = (name, handler) => video.addEventListener(name, handler);
     on('playing', () => {
+      // There was a picture: a wait later on, after a seek for one, is another matter.
+      clearTimeout(this.startTimer);
       meter.progressing(now());
       this.tell({ type: 'playing' });
     });

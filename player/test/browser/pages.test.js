@@ -228,7 +228,8 @@ test('a browser without Media Source Extensions plays the HLS twin by itself', a
   await page.locator('#seek-input').focus();
   await page.keyboard.press('End');
   await inPhase(page, 'ended');
-  assert.equal((await stats(page)).errors, 0);
+  const { errors, errorLog } = await stats(page);
+  assert.equal(errors, 0, JSON.stringify(errorLog));
   await done();
 });
 

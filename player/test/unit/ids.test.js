@@ -31,3 +31,10 @@ test('addresses are made of names', () => {
   assert.equal(ids.liveManifest('demo'), '/live/demo/manifest.mpd');
   assert.equal(ids.broadcastManifest('demo', B), `/vod/demo/${B}/manifest.mpd`);
 });
+
+test('the embedded player has the addresses of the watch page', () => {
+  const broadcast = '018bcfe5-6800-7000-8000-000000000000';
+  assert.deepEqual(ids.watchRoute('/embed/shoes'), { mode: 'live', live: 'shoes', broadcast: null });
+  assert.deepEqual(ids.watchRoute(`/embed/shoes/${broadcast}`), { mode: 'replay', live: 'shoes', broadcast });
+  assert.equal(ids.watchRoute('/frame/shoes'), null);
+});

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { FIRST_WAIT_MS, LONGEST_WAIT_MS, retryWait } from '../../src/core/backoff.js';
-import { checkManifest } from '../../src/core/manifest-check.js';
+import { checkManifest, checkPlaylist, playlistOf } from '../../src/core/manifest-check.js';
 import { StallMeter } from '../../src/core/stall-meter.js';
 import * as timeline from '../../src/core/timeline.js';
 
@@ -91,4 +91,16 @@ test('a manifest with a track that has no segment yet is not taken', () => {
   assert.equal(checkManifest('<MPD><SegmentTimeline><S t="0" d="1"/></SegmentTimeline><SegmentTimeline>\n</SegmentTimeline></MPD>', null), 'empty');
   assert.equal(checkManifest('<MPD><SegmentTimeline/></MPD>', null), 'empty');
   assert.equal(checkManifest('<MPD><SegmentTimeline><S t="0" d="1"/></SegmentTimeline></MPD>', null), 'ok');
+});
+
+test('a manifest’s HLS twin lies beside it, and is looked at too', () => {
+  assert.equal(playlistOf('/live/shoes/manifest.mpd'), '/live/shoes/master.m3u8');
+  const id = '018bcfe5-6800-7000-8000-000000000000';
+  const other = '018bcfe5-6801-7000-8000-000000000000';
+  const text = `#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n../../vod/shoes/${id}/360p/index.m3u8\n`;
+  assert.equal(checkPlaylist(text, id), 'ok');
+  assert.equal(checkPlaylist(text, null), 'ok');
+  assert.equal(checkPlaylist(text, other), 'stale');
+  assert.equal(checkPlaylist('#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n360p.m3u8\n', id), 'ok');
+  assert.equal(checkPlaylist('<!doctype html>', id), 'invalid');
 });
