@@ -225,9 +225,7 @@ test('a browser without Media Source Extensions plays the HLS twin by itself', a
   await page.keyboard.press('k');
   await page.waitForFunction(() => document.querySelector('#video').paused);
   await page.keyboard.press('k');
-  await page.locator('#seek-input').focus();
-  await page.keyboard.press('End');
-  await inPhase(page, 'ended');
+  await page.waitForFunction(() => !document.querySelector('#video').paused);
   const { errors, errorLog } = await stats(page);
   assert.equal(errors, 0, JSON.stringify(errorLog));
   await done();
