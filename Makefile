@@ -80,6 +80,11 @@ bench-transcode: build setup-tests
 	@$(CARGO) build --release --locked -p bench --bins 1>&2
 	@$(PROFILE_DIR)/bench-transcode $(BENCH)
 
+# Every fuzz target for TIME seconds, or the TARGET that is named (docs/FUZZING.md).
+.PHONY: fuzz
+fuzz:
+	@TIME=$(or $(TIME),60) TARGET=$(TARGET) MERGE=$(MERGE) scripts/fuzz.sh
+
 clean:
 	@$(CARGO) clean
 	@rm -rf player/dist player/node_modules tests/browser/node_modules

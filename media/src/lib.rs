@@ -11,6 +11,9 @@ pub mod bits;
 pub mod chunk;
 pub mod cue;
 pub mod flv;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod gop;
 pub mod hevc;
 pub mod id;

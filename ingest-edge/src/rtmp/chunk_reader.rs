@@ -110,6 +110,15 @@ impl ChunkReader {
         self.offset
     }
 
+    /// Payload bytes of unfinished messages, counted anew.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn held(&self) -> usize {
+        let held =
+            self.streams.values().filter_map(|stream| stream.unfinished.as_ref()).map(BytesMut::len).sum();
+        assert_eq!(held, self.buffered, "the count is wrong");
+        held
+    }
+
     /// Reads up to and including the next whole message; `None` when `input` is used up before one is whole.
     pub(crate) fn read(&mut self, input: &mut &[u8]) -> Result<Option<Message>, Error> {
         loop {

@@ -49,6 +49,9 @@ mod chunk_writer;
 mod command;
 mod error;
 mod event;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod handshake;
 mod limits;
 mod message;

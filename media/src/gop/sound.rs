@@ -1,7 +1,7 @@
 //! The sound of a publish, between its arrival and the GOP that it goes with.
 //!
 //! Invariants: what is taken goes on where the last taking ended, to the sample, unless [`Sound::break_off`] came between; at most
-//! [`QUEUE_MAX`] frames wait.
+//! [`QUEUE_MAX`] frames wait, besides the silence of one hole.
 
 use std::collections::VecDeque;
 
@@ -149,7 +149,7 @@ impl Sound {
         }
     }
 
-    /// Puts silence in. A hole is no longer than a publisher may be silent before it is dropped as idle.
+    /// Puts silence in. A hole is no longer than the clock goes on at a jump.
     fn fill(&mut self, mut position: Ticks, samples: Ticks, ms: Millis, arrival: WallTime) {
         let Some(data) = self.config.as_ref().map(aac::Config::silence) else { return };
         for duration in silence(samples) {

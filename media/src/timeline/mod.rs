@@ -18,6 +18,11 @@ pub const JUMP_FORWARD_MS: i64 = 10_000;
 /// A stamp further than this before the one before it, in ms, is a jump and not jitter: encoders' queues reorder by a few frames only.
 pub const JUMP_BACK_MS: i64 = 500;
 
+/// How much time a jump goes on by at most, in ms: as long as an edge holds a publisher back while it can't store anything (90 s), and the
+/// silence after which it drops one. More comes only of stamps that make no sense (one track's stand still for minutes, then
+/// the other's jumps), and would be filled with silence.
+pub const JUMP_GOES_ON_MAX_MS: i64 = 100_000;
+
 /// Tracks whose stamps are this near, in ms, agree: a track that comes back to the other after a stray stamp does not jump.
 const TOGETHER_MS: u64 = 1_000;
 
@@ -38,7 +43,7 @@ pub enum Track {
 pub struct Stamp {
     /// The publisher's time.
     pub ms: Millis,
-    /// The publisher's clock jumped here; `ms` goes on by the time that passed on arrival.
+    /// The publisher's clock jumped here; `ms` goes on by the time that passed on arrival, up to [`JUMP_GOES_ON_MAX_MS`].
     pub jumped: bool,
 }
 
@@ -106,7 +111,7 @@ fn distance(from: u32, to: u32) -> i64 {
 
 /// Time between arrivals in ms, at least 1.
 fn elapsed_ms(from: WallTime, to: WallTime) -> i64 {
-    (to.micros_since(from) / 1000).max(1)
+    (to.micros_since(from) / 1000).clamp(1, JUMP_GOES_ON_MAX_MS)
 }
 
 /// Where a publisher's time lies on the presentation timeline.
@@ -183,6 +188,17 @@ mod tests {
             clock.stamp(track, raw, at(0));
         }
         assert_eq!(clock.stamp(Track::Audio, 53, at(53)), Stamp { ms: 53, jumped: false });
+    }
+
+    #[test]
+    fn a_jump_after_hours_of_stamps_that_stand_still_is_bounded() {
+        let mut clock = Clock::default();
+        clock.stamp(Track::Audio, 0, at(0));
+        for minute in 0..600 {
+            clock.stamp(Track::Video, 0, at(minute * 60_000));
+        }
+        let stamp = clock.stamp(Track::Audio, 1 << 31, at(36_000_000));
+        assert_eq!(stamp, Stamp { ms: JUMP_GOES_ON_MAX_MS, jumped: true });
     }
 
     #[test]

@@ -143,6 +143,16 @@ impl Session {
             if *held_bytes > self.config.limits.held_media_pause_bytes)
     }
 
+    /// Bytes of media held back and of unfinished messages.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn held(&self) -> usize {
+        let waiting = match &self.publish {
+            Publish::Undecided { held_bytes, .. } => *held_bytes,
+            Publish::None | Publish::Live { .. } => 0,
+        };
+        waiting + self.reader.held()
+    }
+
     /// To be called when the shell takes up reading after it had stopped by its own choice, so that the pause is not
     /// taken for the peer's silence.
     pub fn resume_input(&mut self, now: Duration) {

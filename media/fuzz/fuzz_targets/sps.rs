@@ -1,0 +1,4 @@
+//! See `media::fuzzing::sps`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| media::fuzzing::sps(data));
