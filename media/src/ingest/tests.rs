@@ -1,6 +1,7 @@
 //! Whole publishes, from FLV tag bodies to chunks.
 
 mod any;
+mod legal;
 mod support;
 
 use support::*;
