@@ -9,10 +9,10 @@ set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 time=${TIME:-60}
 work=${FUZZ_DIR:-$root/target/fuzz}
-# Most bytes of an input, of memory (MB), and of seconds for one input.
+# Most bytes of an input, of memory (MB), and of seconds for one input (by the clock on the wall: a starved machine needs more).
 longest=${MAX_LEN:-16384}
 memory=${MEMORY_MB:-1024}
-slowest=10
+slowest=${SLOWEST:-60}
 
 say() { printf '%s\n' "fuzz: $*" >&2; }
 

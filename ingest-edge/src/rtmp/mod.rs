@@ -58,6 +58,13 @@ mod message;
 mod metadata;
 mod publish_name;
 mod reason;
+#[cfg(any(test, feature = "fuzzing"))]
+#[allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "fuzzing needs a part of it; it sends what the input says and no more"
+)]
+mod sender;
 mod session;
 
 #[cfg(test)]

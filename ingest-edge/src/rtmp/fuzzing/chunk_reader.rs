@@ -9,9 +9,9 @@ use super::{
         chunk_reader::{ChunkReader, Message},
         error::Error,
         limits::Limits,
+        sender::Sender,
     },
     Dice,
-    sender::Sender,
 };
 
 /// Every split point of an input up to so many bytes is tried, and of a longer one some.

@@ -5,9 +5,6 @@
 
 mod amf0;
 mod chunk_reader;
-#[path = "../tests/sender.rs"]
-#[allow(dead_code, clippy::unwrap_used, reason = "what tests send with; of what they need, a part")]
-mod sender;
 mod session;
 
 pub use self::{amf0::amf0, chunk_reader::chunk_reader, session::session};

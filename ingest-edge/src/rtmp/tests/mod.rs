@@ -13,5 +13,6 @@ mod hostile;
 mod metadata;
 mod names;
 mod peer;
-mod sender;
 mod session;
+
+use super::sender;

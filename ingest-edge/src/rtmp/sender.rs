@@ -1,10 +1,10 @@
-//! The sending half of a client, for tests: every header form, any interleaving, either habit with extended timestamps.
+//! The sending half of a client, for tests and fuzzing: every header form, any interleaving, either habit with extended timestamps.
 
 use std::collections::HashMap;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::super::chunk_reader::Message;
+use super::chunk_reader::Message;
 
 /// What later headers of a chunk stream may leave out.
 #[derive(Clone, Copy)]
