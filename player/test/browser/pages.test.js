@@ -183,7 +183,7 @@ test('another site holds the bare player in its page', async () => {
   });
   shop.listen(0, '127.0.0.1');
   await once(shop, 'listening');
-  const { page, done } = await visit('/player/favicon.svg');
+  const { page, done } = await visit('about:blank');
   await page.goto(`http://127.0.0.1:${shop.address().port}/`);
   const frame = page.frames().find((each) => each.url().startsWith(fixture.url));
   await inPhase(frame, 'playing');
