@@ -141,6 +141,12 @@ pub(crate) async fn ask_to_end(clients: &Clients, live: &LiveId) -> anyhow::Resu
         attempt += 1;
         let error = match clients.gateway.ask::<EndReply>(&request).await {
             Ok(EndReply::Ending { broadcast }) => return Ok(Ending::Broadcast(broadcast)),
+            Ok(EndReply::NotOnAir) if attempt > 1 => {
+                // What an earlier try began may be over by now.
+                let row = clients.table.live(live).await?;
+                let current = row.and_then(|live| live.current);
+                return Ok(current.map_or(Ending::NotOnAir, Ending::Broadcast));
+            }
             Ok(EndReply::NotOnAir) => return Ok(Ending::NotOnAir),
             Ok(EndReply::NoSuchLive) => return Ok(Ending::NoSuchLive),
             Ok(EndReply::Retry { reason }) => anyhow::anyhow!("no encoder could take it: {reason}"),

@@ -267,8 +267,8 @@ impl<B: Backend> Publish<B> {
             biased;
             verdict = self.seat.superseded() => Happened::Overtaken(verdict),
             verdict = self.seat.revoked() => match verdict.code {
-                // Nothing is added to what the operator has ended.
-                Code::Ended => Happened::Stop(verdict),
+                // Nothing is added to what the operator has ended, as whoever disables a live does too.
+                Code::Ended | Code::LiveDisabled => Happened::Stop(verdict),
                 _ => Happened::Overtaken(verdict),
             },
             started = answered(&mut self.starting) => match self.started(started) {

@@ -93,7 +93,7 @@ pub enum Event {
 pub struct Stats {
     /// Pictures taken.
     pub pictures: u64,
-    /// Pictures left out: before the first IDR picture, after a pause until the next, damaged, or shown before their GOP's IDR picture.
+    /// Pictures left out: before the first IDR picture, after a pause until the next, damaged, or leading their GOP's first picture.
     pub left_out: u64,
     /// The sound's part.
     pub sound: SoundStats,
@@ -331,11 +331,14 @@ impl Cutter {
         if too_long {
             return Err(no_idr(gop.has_open_keyframes() || picture.claims_start()));
         }
-        if pts < gop.first() || picture.kind == SampleKind::NoPicture {
+        let leading = picture.kind == SampleKind::Leading && pts < gop.first();
+        if leading || picture.kind == SampleKind::NoPicture {
             self.stats.left_out += 1;
             return Ok(());
         }
         self.stats.pictures += 1;
+        // Nothing else is shown before the picture that starts a closed GOP: the stamp is wrong, and those after it refer to the picture.
+        let pts = pts.max(gop.first());
         gop.push(picture, pts)
     }
 

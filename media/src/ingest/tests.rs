@@ -286,6 +286,20 @@ fn pictures_without_a_start_are_left_out_then_refused() {
     assert_eq!(feed.verdict.as_ref().map(|v| v.code), Some(Code::GopTooLong));
 }
 
+/// A stamp that goes back behind the key frame's is wrong; the picture is not, and others refer to it.
+#[test]
+fn a_picture_stamped_before_its_key_frame_is_kept() {
+    let mut feed = Feed::new(0);
+    feed.configure_video();
+    for n in 0..60 {
+        let wrong = if n % 30 == 1 { 200 } else { 0 };
+        feed.picture_at(1_000 + n * 33, 1_000 + n * 33 - wrong, 0, n % 30 == 0);
+    }
+    let chunks = feed.end();
+    let pictures: usize = chunks.iter().map(|chunk| chunk.video_samples().len()).sum();
+    assert_eq!((pictures, feed.assembler.stats().gop.left_out), (60, 0));
+}
+
 /// By their stamps, and on arrival for a publisher whose clock stands.
 #[test]
 fn pictures_without_a_configuration_are_refused_soon() {

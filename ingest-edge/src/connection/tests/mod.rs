@@ -348,7 +348,7 @@ async fn revoked_rights_cut_a_publish_within_two_seconds_however_long_its_gop() 
     let key_hash = "sk_the-right-key-0123456789".parse::<StreamKey>().unwrap().hash();
     for (revocation, told, keeps_all) in [
         (Revocation::Key { live: "shop".parse().unwrap(), key_hash }, "key-replaced", true),
-        (Revocation::Live { live: "shop".parse().unwrap() }, "live-disabled", true),
+        (Revocation::Live { live: "shop".parse().unwrap() }, "live-disabled", false),
         (Revocation::Broadcast { broadcast: broadcast() }, "ended", false),
     ] {
         let edge = Edge::new();
