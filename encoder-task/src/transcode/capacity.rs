@@ -159,6 +159,8 @@ fn encode(pictures: &[Picture], preset: Preset) -> Result<(), TranscodeError> {
     let mut encoder = Encoder::open(&settings)?;
     for picture in tagged() {
         encoder.send(picture?)?;
+        // It takes no more than it has room to give.
+        while encoder.receive().is_some() {}
     }
     encoder.finish()?;
     while encoder.receive().is_some() {}
