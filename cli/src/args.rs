@@ -1,6 +1,9 @@
 //! The command line: what `gopcast` takes, and the help that teaches it. Nothing here acts.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use media::{
@@ -31,7 +34,13 @@ Examples:
   gopcast doctor                        what is missing on this machine
 
 Every command but `up` and `doctor` talks to the stack that `gopcast up` started in the same
-directory (or with the same --data DIR). With --json each prints one JSON document for scripts.
+directory (or with the same --data DIR), or with --stack NAME to one in AWS. With --json each
+prints one JSON document for scripts.
+
+A stack in AWS:
+  terraform -chdir=infra output -json cli | gopcast stack add prod -
+  gopcast --stack prod stack publish-pages
+  gopcast --stack prod live create shoes
 
 Exit codes: 0 done; 1 failed, or faults were found; 2 wrong usage, or `verify` could not tell;
 3 no stack is running.";
@@ -96,6 +105,9 @@ Exit codes: 0 ended; 1 the stack can't be read; 3 no stack is running.";
 #[derive(Debug, Parser)]
 #[command(name = "gopcast", version, after_help = EXAMPLES, max_term_width = 100)]
 pub struct Cli {
+    /// A stack in AWS: its name from `gopcast stack add`, or the file itself
+    #[arg(long, global = true, value_name = "NAME|FILE")]
+    pub stack: Option<String>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -114,6 +126,14 @@ pub enum Command {
     Broadcast(BroadcastCommand),
     /// Watch broadcasts, encoders, edges, latency and backlog on the terminal
     Top(TopArgs),
+    /// Know stacks in AWS by name, and put the web pages there
+    #[command(subcommand)]
+    Stack(StackCommand),
+    /// Mint the signatures that viewers need where a stack has viewer keys
+    #[command(subcommand)]
+    Sign(SignCommand),
+    /// Say what shows cost, by AWS's list prices
+    Cost(CostArgs),
     /// Say what is missing on this machine
     Doctor(DoctorArgs),
     /// End the processes of a stack whose `gopcast up` is gone; started by it
@@ -124,12 +144,63 @@ pub enum Command {
 /// What every command takes that talks to a running stack.
 #[derive(Debug, Clone, Args)]
 pub struct StackArgs {
-    /// Directory of the stack's data
-    #[arg(long, value_name = "DIR", default_value = DATA_DEFAULT)]
-    pub data: PathBuf,
+    /// Directory of a local stack's data [default: ./.gopcast]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+    /// `--stack`, which stands before the command as well.
+    #[arg(skip)]
+    pub stack: Option<String>,
+}
+
+impl StackArgs {
+    /// The directory of the local stack's data.
+    #[must_use]
+    pub fn data(&self) -> &Path {
+        self.data.as_deref().unwrap_or_else(|| Path::new(DATA_DEFAULT))
+    }
+}
+
+impl Cli {
+    /// The command, told which stack it is for.
+    ///
+    /// # Errors
+    /// When `--stack` contradicts something else that is given.
+    pub fn command(self) -> Result<Command, String> {
+        let Self { stack, mut command } = self;
+        let Some(stack) = stack else { return Ok(command) };
+        match &mut command {
+            Command::Live(live) => live.stack_mut().take_stack(stack)?,
+            Command::Broadcast(broadcast) => broadcast.stack_mut().take_stack(stack)?,
+            Command::Top(top) => top.stack.take_stack(stack)?,
+            Command::Stack(StackCommand::PublishPages { stack: args, .. }) => args.take_stack(stack)?,
+            Command::Sign(SignCommand::Url { with, .. } | SignCommand::Cookies { with, .. }) => {
+                with.stack = Some(stack)
+            }
+            Command::Stack(_) => {
+                return Err("this command takes no --stack: it is about the names of stacks".to_owned());
+            }
+            Command::Up(_) | Command::Doctor(_) | Command::Cost(_) | Command::Guard => {
+                return Err(
+                    "--stack names a stack in AWS, and this command is about this machine or about none"
+                        .to_owned(),
+                );
+            }
+        }
+        Ok(command)
+    }
+}
+
+impl StackArgs {
+    fn take_stack(&mut self, stack: String) -> Result<(), String> {
+        if self.data.is_some() {
+            return Err("--stack names a stack in AWS and --data a local one: give one of them".to_owned());
+        }
+        self.stack = Some(stack);
+        Ok(())
+    }
 }
 
 /// `gopcast up`.
@@ -169,6 +240,166 @@ pub struct UpArgs {
     /// Leave processes that die dead
     #[arg(long)]
     pub no_restart: bool,
+    /// Use the S3 of an emulator that runs on this machine instead of the embedded one
+    #[arg(long, value_name = "IP:PORT")]
+    pub s3_at: Option<SocketAddr>,
+    /// Use the DynamoDB of an emulator that runs on this machine instead of the embedded one
+    #[arg(long, value_name = "IP:PORT")]
+    pub dynamodb_at: Option<SocketAddr>,
+    /// Name of the bucket and of the table
+    #[arg(long, value_name = "NAME", default_value = crate::stack::BUCKET)]
+    pub names: String,
+}
+
+/// `gopcast stack …`
+#[derive(Debug, Subcommand)]
+pub enum StackCommand {
+    /// Remember a stack in AWS under a name
+    #[command(after_help = "\
+Terraform tells what is to be remembered; it holds no secret:
+  terraform -chdir=infra output -json cli | gopcast stack add prod -
+
+Who you are is the AWS SDK's to find: environment, profile, role. The policy that the output
+operator_policy_arn names is enough.")]
+    Add {
+        /// Name: a-z, 0-9 and inner '-'
+        name: LiveId,
+        /// What `terraform output -json cli` printed; - reads standard input
+        file: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the stacks that are known by name
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what is known of a stack
+    Show {
+        /// The stack
+        name: LiveId,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Forget a stack's name; the stack and its stream keys stay
+    Remove {
+        /// The stack
+        name: LiveId,
+    },
+    /// Put the web pages into the stack's bucket, and take away those of an earlier version
+    PublishPages {
+        /// Directory of the built pages [default: as `gopcast up` finds them]
+        #[arg(long, value_name = "DIR")]
+        pages: Option<PathBuf>,
+        /// The stack
+        #[command(flatten)]
+        stack: StackArgs,
+    },
+}
+
+/// With what, for how long and for whom it is signed.
+#[derive(Debug, Clone, Args)]
+pub struct SignWith {
+    /// Private key, PEM: RSA of 2048 bits, or ECDSA on P-256
+    #[arg(long, value_name = "FILE")]
+    pub key_file: PathBuf,
+    /// Which of the stack's viewer keys it is, by name [default: the only one]
+    #[arg(long, value_name = "NAME", conflicts_with = "key_id")]
+    pub key: Option<String>,
+    /// Id of the public key at CloudFront, where no stack tells it
+    #[arg(long, value_name = "ID")]
+    pub key_id: Option<String>,
+    /// How long it holds from now on, as 90s, 30m, 12h, 7d
+    #[arg(long, value_name = "TIME", default_value = "12h", value_parser = crate::sign::duration)]
+    pub expires: std::time::Duration,
+    /// From when on it holds: seconds since 1970 [default: at once]
+    #[arg(long, value_name = "UNIX")]
+    pub from: Option<i64>,
+    /// Who may use it: an IPv4 address or range [default: anybody]
+    #[arg(long, value_name = "CIDR")]
+    pub ip: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// `--stack`.
+    #[arg(skip)]
+    pub stack: Option<String>,
+}
+
+/// `gopcast sign …`
+#[derive(Debug, Subcommand)]
+pub enum SignCommand {
+    /// Sign one URL
+    #[command(after_help = "\
+A manifest's segments have URLs of their own: for players use `sign cookies`.
+
+Example:
+  gopcast --stack prod sign url --key-file viewers.pem https://d1.cloudfront.net/vod/shoes/B/poster.jpg")]
+    Url {
+        /// The URL; or a path, where --stack tells the host
+        url: String,
+        /// How
+        #[command(flatten)]
+        with: SignWith,
+    },
+    /// Mint the cookies that let a browser play a live and its replays
+    #[command(after_help = "\
+They are for the service that lets viewers in to set, on the viewers' own host name, as
+`Set-Cookie` lines: two policies, for /live/NAME/ and /vod/NAME/.
+
+Example:
+  gopcast --stack prod sign cookies shoes --key-file viewers.pem --expires 6h")]
+    Cookies {
+        /// The live; all lives and the front page's list without
+        live: Option<LiveId>,
+        /// Viewers' host, `https://HOST`, where no stack tells it
+        #[arg(long, value_name = "URL")]
+        http: Option<String>,
+        /// How
+        #[command(flatten)]
+        with: SignWith,
+    },
+}
+
+/// `gopcast cost`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Two hours of a show in 720p with 500 people watching all of it, and what MediaLive and IVS ask for
+the same:
+  gopcast cost --hours 2 --ladder 720p --viewers 500
+
+The formula and where the prices are from: docs/COST.md. No taxes, no free tier, no discounts.")]
+pub struct CostArgs {
+    /// Hours on air, of all lives together
+    #[arg(long, value_name = "HOURS", default_value_t = 1.0, value_parser = crate::cost::amount)]
+    pub hours: f64,
+    /// Ladder: 2160p, 1440p, 1080p, 720p, 480p or 360p
+    #[arg(long, value_name = "NAME", default_value = "720p")]
+    pub ladder: Profile,
+    /// People watching, on average, while on air
+    #[arg(long, value_name = "N", default_value_t = 0.0, value_parser = crate::cost::amount, conflicts_with = "viewer_hours")]
+    pub viewers: f64,
+    /// Hours watched by all people together, live and replays
+    #[arg(long, value_name = "HOURS", value_parser = crate::cost::amount)]
+    pub viewer_hours: Option<f64>,
+    /// Seconds between key frames
+    #[arg(long, value_name = "SECONDS", default_value_t = 2.0, value_parser = crate::cost::gop)]
+    pub gop: f64,
+    /// Lives on air at the same time at most: what the fixed parts are shared by
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub lives: u32,
+    /// Days that replays are kept
+    #[arg(long, value_name = "DAYS", default_value_t = 30.0, value_parser = crate::cost::amount)]
+    pub keep: f64,
+    /// Region of the prices
+    #[arg(long, value_name = "REGION", default_value = "us-east-1")]
+    pub region: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// An address that only this machine reaches: what is there has no password.
@@ -319,6 +550,28 @@ Examples:
     },
 }
 
+impl LiveCommand {
+    fn stack_mut(&mut self) -> &mut StackArgs {
+        match self {
+            Self::Create { stack, .. }
+            | Self::List { stack }
+            | Self::Show { stack, .. }
+            | Self::Set { stack, .. }
+            | Self::RotateKey { stack, .. }
+            | Self::End { stack, .. }
+            | Self::Delete { stack, .. } => stack,
+        }
+    }
+}
+
+impl BroadcastCommand {
+    fn stack_mut(&mut self) -> &mut StackArgs {
+        match self {
+            Self::List { stack, .. } | Self::Show { stack, .. } | Self::Verify { stack, .. } => stack,
+        }
+    }
+}
+
 /// `gopcast broadcast …`
 #[derive(Debug, Subcommand)]
 pub enum BroadcastCommand {
@@ -430,6 +683,7 @@ mod tests {
         assert_eq!(up.rtmps.to_string(), "127.0.0.1:1943");
         assert_eq!(up.http.to_string(), "127.0.0.1:8080");
         assert_eq!((up.rtmp, up.encoders, up.ladder, up.lives.len()), (None, 2, None, 0));
+        assert_eq!((up.s3_at, up.dynamodb_at, up.names.as_str()), (None, None, "gopcast"));
         assert!(!up.demo && !up.json && !up.no_restart);
     }
 
@@ -456,6 +710,23 @@ mod tests {
     fn make_run_may_be_given_what_it_gives_itself() {
         let Command::Up(up) = parse("gopcast up --demo --demo").unwrap().command else { panic!("not up") };
         assert!(up.demo);
+    }
+
+    #[test]
+    fn a_stack_in_aws_may_be_named_before_and_after_the_command() {
+        let named = |line: &str| parse(line).unwrap().command();
+        for line in ["gopcast --stack prod live show shoes", "gopcast live show shoes --stack prod"] {
+            let Command::Live(LiveCommand::Show { stack, .. }) = named(line).unwrap() else {
+                panic!("not show")
+            };
+            assert_eq!((stack.stack.as_deref(), stack.data()), (Some("prod"), Path::new("./.gopcast")));
+        }
+        for line in ["gopcast --stack a live list --data b", "gopcast broadcast list x --data b --stack a"] {
+            assert!(named(line).unwrap_err().contains("give one of them"), "{line}");
+        }
+        for line in ["gopcast --stack a up", "gopcast --stack a stack list", "gopcast --stack a cost"] {
+            assert!(named(line).is_err(), "{line}");
+        }
     }
 
     #[test]

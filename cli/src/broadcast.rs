@@ -96,7 +96,7 @@ pub async fn run(command: BroadcastCommand) -> anyhow::Result<Exit> {
 }
 
 async fn list(live: &LiveId, args: &crate::args::StackArgs) -> anyhow::Result<Exit> {
-    let (_, stack) = Stack::find(&args.data)?;
+    let (_, stack) = Stack::of(args)?;
     let table = stack.clients().await.table;
     let known = table.live(live).await?;
     known.with_context(|| format!("there is no live {live}; `gopcast live list` shows which there are"))?;
@@ -126,7 +126,7 @@ async fn list(live: &LiveId, args: &crate::args::StackArgs) -> anyhow::Result<Ex
 }
 
 async fn show(id: &BroadcastId, args: &crate::args::StackArgs) -> anyhow::Result<Exit> {
-    let (_, stack) = Stack::find(&args.data)?;
+    let (_, stack) = Stack::of(args)?;
     let table = stack.clients().await.table;
     let row = table.broadcast(id).await?.with_context(|| format!("there is no broadcast {id}"))?;
     let (ledger, binding) = (table.ledger(id).await?, table.binding(id).await?);

@@ -82,7 +82,9 @@ async fn look(args: &DoctorArgs) -> Vec<Finding> {
         pages::find(&dir).map(|path| path.display().to_string()).ok_or_else(|| "not built".to_owned());
     let running = Stack::find(&args.data).ok();
     let free = |option, address| match &running {
-        Some((_, stack)) => Ok(format!("a stack is running here (process {})", stack.pid)),
+        Some((_, stack)) => {
+            Ok(format!("a stack is running here (process {})", stack.pid.unwrap_or_default()))
+        }
         None => port(option, address),
     };
     let cores = ladder::cpus();

@@ -117,7 +117,7 @@ struct Context {
 
 impl Context {
     async fn find(args: StackArgs) -> anyhow::Result<Self> {
-        let (dir, stack) = Stack::find(&args.data)?;
+        let (dir, stack) = Stack::of(&args)?;
         let clients = stack.clients().await;
         Ok(Self { args, dir, stack, clients })
     }

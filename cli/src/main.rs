@@ -5,13 +5,19 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use cli::{
     args::{Cli, Command},
-    broadcast, doctor,
+    broadcast, cost, doctor,
     exit::{self, Exit},
-    live, up, watch,
+    live, remote, sign, up, watch,
 };
 
 fn main() -> ExitCode {
-    let command = Cli::parse().command;
+    let command = match Cli::parse().command() {
+        Ok(command) => command,
+        Err(wrong) => {
+            eprintln!("gopcast: {wrong}");
+            return Exit::Unknown.into();
+        }
+    };
     if matches!(command, Command::Guard) {
         up::guard::run(std::io::stdin().lock());
         return Exit::Done.into();
@@ -35,6 +41,9 @@ async fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Live(command) => live::run(command).await,
         Command::Broadcast(command) => broadcast::run(command).await,
         Command::Top(args) => watch::top::run(args).await,
+        Command::Stack(command) => remote::run(command).await,
+        Command::Sign(command) => sign::run(command),
+        Command::Cost(args) => cost::run(&args),
         Command::Doctor(args) => doctor::run(args).await,
         Command::Guard => Ok(Exit::Done),
     }

@@ -1,6 +1,8 @@
-//! The running stack as other commands see it: `stack.json`, and the clients made from it.
+//! A stack as commands see it: the one that runs here, from `stack.json`, or one in AWS ([`crate::remote`]); and the clients made from it.
 //!
-//! Invariant: `stack.json` is believed only while somebody holds the directory's lock; a crash leaves the file behind, not the lock.
+//! Invariants: `stack.json` is believed only while somebody holds the directory's lock; a crash leaves the file behind, not the lock. What
+//! is known of a local stack reaches the embedded AWS and nothing else, whatever AWS settings the user has; a stack in AWS is reached by
+//! exactly those.
 
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_s3::config::Credentials;
@@ -38,8 +40,9 @@ const MAX_ATTEMPTS: u32 = 3;
 /// A bucket and how to reach it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct S3 {
-    /// `http://…`
-    pub endpoint: String,
+    /// `http://…`; none in AWS, where the SDK knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
     /// Its name.
     pub bucket: String,
 }
@@ -47,8 +50,9 @@ pub struct S3 {
 /// A table and how to reach it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DynamoDb {
-    /// `http://…`
-    pub endpoint: String,
+    /// `http://…`; none in AWS, where the SDK knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
     /// Its name.
     pub table: String,
 }
@@ -56,8 +60,9 @@ pub struct DynamoDb {
 /// A function and how to reach it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lambda {
-    /// `http://…`
-    pub endpoint: String,
+    /// `http://…`; none in AWS, where the SDK knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
     /// Its name.
     pub function: String,
 }
@@ -76,16 +81,16 @@ pub struct Process {
 /// What the other commands need of a running stack, and what its successor needs of one that crashed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stack {
-    /// Process id of `gopcast up`.
-    pub pid: u32,
+    /// Process id of `gopcast up`; none of a stack in AWS.
+    pub pid: Option<u32>,
     /// Where publishers connect over TLS.
     pub rtmps: String,
     /// Where publishers connect without.
     pub rtmp: Option<String>,
     /// Where viewers connect.
     pub http: String,
-    /// The certificate authority that the edge's certificate is from.
-    pub ca: String,
+    /// The certificate authority that the edge's certificate is from, if the system does not know it.
+    pub ca: Option<String>,
     /// The bucket.
     pub s3: S3,
     /// The table.
@@ -94,11 +99,14 @@ pub struct Stack {
     pub lambda: Lambda,
     /// Ladder of new lives.
     pub ladder: media::ladder::Profile,
-    /// The processes now.
+    /// The processes now; those of this machine.
     pub processes: Vec<Process>,
     /// The operator's page.
     #[serde(default)]
     pub operator: Option<String>,
+    /// The region of a stack in AWS; none of a local one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
 }
 
 /// The clients of a running stack.
@@ -115,6 +123,18 @@ pub struct Clients {
 }
 
 impl Stack {
+    /// The stack that a command is for: the one named by `--stack`, else the one running with the data directory. With it the
+    /// directory that has its stream keys.
+    ///
+    /// # Errors
+    /// When nothing is known of the name; [`NotRunning`] if none is running here.
+    pub fn of(args: &crate::args::StackArgs) -> anyhow::Result<(DataDir, Self)> {
+        match &args.stack {
+            Some(stack) => crate::remote::find(stack),
+            None => Self::find(args.data()),
+        }
+    }
+
     /// Finds the running stack of a data directory.
     ///
     /// # Errors
@@ -142,13 +162,20 @@ impl Stack {
 
     /// The clients of this stack.
     pub async fn clients(&self) -> Clients {
-        let s3 = config(&self.s3.endpoint).await;
+        let s3 = self.config(self.s3.endpoint.as_deref()).await;
         Clients {
-            table: Table::new(&config(&self.dynamodb.endpoint).await, &self.dynamodb.table),
+            table: Table::new(&self.config(self.dynamodb.endpoint.as_deref()).await, &self.dynamodb.table),
             bucket: Bucket::new(&s3, &self.s3.bucket),
             // An endpoint given as an address is always spoken to in path style.
             s3: aws_sdk_s3::Client::new(&s3),
-            gateway: Gateway::new(&config(&self.lambda.endpoint).await, &self.lambda.function),
+            gateway: Gateway::new(&self.config(self.lambda.endpoint.as_deref()).await, &self.lambda.function),
+        }
+    }
+
+    async fn config(&self, endpoint: Option<&str>) -> SdkConfig {
+        match (endpoint, &self.region) {
+            (Some(endpoint), None) => local(endpoint).await,
+            (endpoint, region) => in_aws(endpoint, region.as_deref()).await,
         }
     }
 
@@ -165,8 +192,20 @@ impl Stack {
     }
 }
 
+/// Client configuration for AWS: the SDK's own chain of credentials and settings, in the stack's region.
+async fn in_aws(endpoint: Option<&str>, region: Option<&str>) -> SdkConfig {
+    let mut config = service::aws::load().await.into_builder();
+    if let Some(region) = region {
+        config = config.region(Region::new(region.to_owned()));
+    }
+    if let Some(endpoint) = endpoint {
+        config = config.endpoint_url(endpoint);
+    }
+    config.build()
+}
+
 /// Client configuration for one endpoint of the embedded AWS. Nothing is taken from the user's own AWS settings.
-async fn config(endpoint: &str) -> SdkConfig {
+async fn local(endpoint: &str) -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest())
         .http_client(aws_smithy_http_client::Builder::new().build_http())
         .region(Region::new(REGION))
@@ -184,17 +223,18 @@ pub(crate) mod tests {
 
     pub(crate) fn stack() -> Stack {
         Stack {
-            pid: 1,
+            pid: Some(1),
             rtmps: "rtmps://127.0.0.1:1943/live".to_owned(),
             rtmp: None,
             http: "http://127.0.0.1:8080".to_owned(),
-            ca: "/d/ca.pem".to_owned(),
-            s3: S3 { endpoint: "http://127.0.0.1:1".to_owned(), bucket: BUCKET.to_owned() },
-            dynamodb: DynamoDb { endpoint: "http://127.0.0.1:2".to_owned(), table: TABLE.to_owned() },
-            lambda: Lambda { endpoint: "http://127.0.0.1:3".to_owned(), function: FUNCTION.to_owned() },
+            ca: Some("/d/ca.pem".to_owned()),
+            s3: S3 { endpoint: Some("http://127.0.0.1:1".to_owned()), bucket: BUCKET.to_owned() },
+            dynamodb: DynamoDb { endpoint: Some("http://127.0.0.1:2".to_owned()), table: TABLE.to_owned() },
+            lambda: Lambda { endpoint: Some("http://127.0.0.1:3".to_owned()), function: FUNCTION.to_owned() },
             ladder: media::ladder::Profile::P480,
             processes: Vec::new(),
             operator: None,
+            region: None,
         }
     }
 

@@ -49,6 +49,18 @@ pub enum Error {
         /// What it says, which names no secret.
         reason: String,
     },
+    /// An S3 or DynamoDB elsewhere on this machine cannot be used.
+    #[error("the {part} at {address} cannot {doing}: {reason}")]
+    External {
+        /// `S3` or `DynamoDB`.
+        part: &'static str,
+        /// Where it was asked.
+        address: SocketAddr,
+        /// What it was asked for.
+        doing: &'static str,
+        /// What it, or the way to it, says.
+        reason: String,
+    },
     /// The CDN's rules are wrong.
     #[error("the CDN rules (infra/data/cdn.json) cannot be used: {0}")]
     Rules(String),

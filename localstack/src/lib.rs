@@ -11,6 +11,7 @@ pub mod cdn;
 pub mod clock;
 mod dynamodb;
 mod error;
+mod external;
 mod http_server;
 mod lambda;
 pub mod s3;
@@ -53,6 +54,10 @@ pub struct Config {
     pub region: String,
     /// Where viewers connect.
     pub http_addr: SocketAddr,
+    /// An S3 that runs elsewhere on this machine and is used instead of the embedded one.
+    pub s3_at: Option<SocketAddr>,
+    /// A DynamoDB that runs elsewhere on this machine and is used instead of the embedded one.
+    pub dynamodb_at: Option<SocketAddr>,
     /// The port of S3.
     pub s3_port: u16,
     /// The port of DynamoDB.
@@ -82,6 +87,8 @@ impl Config {
             secret_key,
             region: "us-east-1".to_owned(),
             http_addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            s3_at: None,
+            dynamodb_at: None,
             s3_port: 0,
             dynamodb_port: 0,
             lambda_port: 0,
@@ -106,11 +113,13 @@ impl std::fmt::Debug for Config {
             .field("function", &self.function)
             .field("region", &self.region)
             .field("http_addr", &self.http_addr)
+            .field("s3_at", &self.s3_at)
+            .field("dynamodb_at", &self.dynamodb_at)
             .finish_non_exhaustive()
     }
 }
 
-/// Where the parts of a running stack listen.
+/// Where the parts of a running stack listen; S3 and DynamoDB may be elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Addresses {
     /// S3.
@@ -130,8 +139,10 @@ pub struct Addresses {
 pub struct LocalAws {
     cdn: Cdn,
     lambda: Lambda,
-    dynamodb: DynamoDb,
-    s3: Server,
+    /// `None` when one elsewhere is used.
+    dynamodb: Option<DynamoDb>,
+    /// `None` when one elsewhere is used.
+    s3: Option<Server>,
     addresses: Addresses,
     region: String,
     _lock: File,
@@ -146,8 +157,6 @@ impl LocalAws {
         let clock: SharedClock = Arc::new(SystemClock);
         let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let cdn = listen("the CDN stand-in", "http_addr", config.http_addr).await?;
-        let s3 = listen("the embedded S3", "s3_port", local(config.s3_port)).await?;
-        let dynamodb = listen("the embedded DynamoDB", "dynamodb_port", local(config.dynamodb_port)).await?;
         let invoke = listen("the embedded Lambda", "lambda_port", local(config.lambda_port)).await?;
         let runtime_local = local(config.runtime_port);
         let runtime = listen("the Lambda Runtime API", "runtime_port", runtime_local).await?;
@@ -159,17 +168,43 @@ impl LocalAws {
         })?;
 
         let lock = lock(&config.data_dir)?;
-        let (root, bucket) = (config.data_dir.join("s3"), config.bucket.clone());
-        let opened = tokio::task::spawn_blocking(move || open_store(&root, &bucket)).await;
-        let store = Arc::new(opened.map_err(|error| Error::DataDir {
-            path: config.data_dir.clone(),
-            source: std::io::Error::other(error),
-        })??);
-
-        let service =
-            s3::service(Arc::clone(&store), Arc::clone(&clock), &config.access_key, &config.secret_key);
-        let s3 = Server::start("s3", s3, Limits::PROGRAMS, service)?;
-        let dynamodb = DynamoDb::start(&config.data_dir, &config.table, dynamodb).await?;
+        let caller = external::Caller {
+            access_key: &config.access_key,
+            secret_key: &config.secret_key,
+            region: &config.region,
+        };
+        let (s3, s3_at, origin): (_, _, Arc<dyn cdn::Origin>) = match config.s3_at {
+            Some(address) => {
+                let bucket = external::Bucket::ensure(address, &config.bucket, caller).await?;
+                (None, address, Arc::new(bucket))
+            }
+            None => {
+                let listener = listen("the embedded S3", "s3_port", local(config.s3_port)).await?;
+                let store = open_store(&config).await?;
+                let service = s3::service(
+                    Arc::clone(&store),
+                    Arc::clone(&clock),
+                    &config.access_key,
+                    &config.secret_key,
+                );
+                let server = Server::start("s3", listener, Limits::PROGRAMS, service)?;
+                let address = server.address();
+                (Some(server), address, Arc::new(cdn::Bucket::new(store, config.bucket.clone())))
+            }
+        };
+        let (dynamodb, dynamodb_at) = match config.dynamodb_at {
+            Some(address) => {
+                external::ensure_table(address, &config.table, caller).await?;
+                (None, address)
+            }
+            None => {
+                let listener =
+                    listen("the embedded DynamoDB", "dynamodb_port", local(config.dynamodb_port)).await?;
+                let server = DynamoDb::start(&config.data_dir, &config.table, listener).await?;
+                let address = server.address();
+                (Some(server), address)
+            }
+        };
         let function = lambda::Function {
             name: config.function,
             region: config.region.clone(),
@@ -178,11 +213,10 @@ impl LocalAws {
         };
         let concurrency = config.max_concurrency.max(1);
         let lambda = Lambda::start(function, concurrency, invoke, runtime, spawner, Arc::clone(&clock))?;
-        let origin = Arc::new(cdn::Bucket::new(store, config.bucket));
         let cdn = Cdn::start(cdn, cdn::Rules::load()?, origin, clock, config.cdn_cache_bytes)?;
         let addresses = Addresses {
-            s3: s3.address(),
-            dynamodb: dynamodb.address(),
+            s3: s3_at,
+            dynamodb: dynamodb_at,
             lambda: lambda.invoke_address(),
             runtime: lambda.runtime_address(),
             cdn: cdn.address(),
@@ -216,8 +250,12 @@ impl LocalAws {
     pub async fn shutdown(self) {
         self.cdn.shutdown().await;
         self.lambda.shutdown().await;
-        self.dynamodb.shutdown().await;
-        self.s3.shutdown().await;
+        if let Some(dynamodb) = self.dynamodb {
+            dynamodb.shutdown().await;
+        }
+        if let Some(s3) = self.s3 {
+            s3.shutdown().await;
+        }
     }
 }
 
@@ -232,10 +270,17 @@ fn lock(data_dir: &Path) -> Result<File, Error> {
     }
 }
 
-fn open_store(root: &Path, bucket: &str) -> Result<Store, StoreError> {
-    let store = Store::open(root)?;
-    match store.create_bucket(bucket) {
-        Ok(()) | Err(StoreError::BucketExists(_)) => Ok(store),
-        Err(error) => Err(error),
-    }
+/// Opens the embedded S3's store and makes the bucket when it is absent.
+async fn open_store(config: &Config) -> Result<Arc<Store>, Error> {
+    let (root, bucket) = (config.data_dir.join("s3"), config.bucket.clone());
+    let opened = tokio::task::spawn_blocking(move || {
+        let store = Store::open(&root)?;
+        match store.create_bucket(&bucket) {
+            Ok(()) | Err(StoreError::BucketExists(_)) => Ok(store),
+            Err(error) => Err(error),
+        }
+    });
+    let failed =
+        |error| Error::DataDir { path: config.data_dir.clone(), source: std::io::Error::other(error) };
+    Ok(Arc::new(opened.await.map_err(failed)??))
 }

@@ -11,6 +11,7 @@ pub mod chaos;
 pub mod check;
 mod dash;
 pub mod delivery;
+pub mod emulator;
 pub mod hls;
 pub mod http;
 pub mod mpd;

@@ -19,6 +19,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
+    emulator::Emulator,
     http,
     process::{Process, run},
 };
@@ -189,7 +190,8 @@ impl Options {
             .args(["up", "--json", "--rtmps", &free_address()?, "--http", &free_address()?])
             .args(["--encoders", &self.encoders.to_string(), "--ladder", self.ladder])
             .arg("--data")
-            .arg(&data);
+            .arg(&data)
+            .args(Emulator::find()?.up_args(&data));
         if let Some(address) = &self.rtmp {
             command.args(["--rtmp", address]);
         }

@@ -45,7 +45,7 @@ pub(crate) fn json(stack: &Stack, lives: &[LiveReady]) -> serde_json::Result<Str
         rtmps: &stack.rtmps,
         rtmp: stack.rtmp.as_deref(),
         http: &stack.http,
-        ca: &stack.ca,
+        ca: stack.ca.as_deref().unwrap_or_default(),
         s3: &stack.s3,
         dynamodb: &stack.dynamodb,
         lambda: &stack.lambda,
@@ -111,7 +111,7 @@ pub(crate) fn human(stack: &Stack, lives: &[LiveReady], about: &About<'_>) -> St
                 stack.rtmps.as_str(),
                 format!(
                     "\n    OBS must trust {}; or start with `--rtmp 127.0.0.1:1935` and leave TLS out",
-                    stack.ca
+                    stack.ca.as_deref().unwrap_or_default()
                 ),
             ),
         };
@@ -132,17 +132,18 @@ mod tests {
     fn stack() -> Stack {
         let process = |role: &str, id: &str, pid| Process { role: role.to_owned(), id: id.to_owned(), pid };
         Stack {
-            pid: 9,
+            pid: Some(9),
             rtmps: "rtmps://127.0.0.1:1943/live".to_owned(),
             rtmp: None,
             http: "http://127.0.0.1:8080".to_owned(),
-            ca: "/d/ca.pem".to_owned(),
-            s3: S3 { endpoint: "http://127.0.0.1:1".to_owned(), bucket: "b".to_owned() },
-            dynamodb: DynamoDb { endpoint: "http://127.0.0.1:2".to_owned(), table: "t".to_owned() },
-            lambda: Lambda { endpoint: "http://127.0.0.1:3".to_owned(), function: "f".to_owned() },
+            ca: Some("/d/ca.pem".to_owned()),
+            s3: S3 { endpoint: Some("http://127.0.0.1:1".to_owned()), bucket: "b".to_owned() },
+            dynamodb: DynamoDb { endpoint: Some("http://127.0.0.1:2".to_owned()), table: "t".to_owned() },
+            lambda: Lambda { endpoint: Some("http://127.0.0.1:3".to_owned()), function: "f".to_owned() },
             ladder: media::ladder::Profile::P720,
             processes: vec![process("ingest-edge", "edge-1", 1), process("gateway-fn", "gateway-1", 2)],
             operator: Some("http://127.0.0.1:8081/operator".to_owned()),
+            region: None,
         }
     }
 

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     data_dir::DataDir,
-    stack::{ACCESS_KEY, BUCKET, FUNCTION, SECRET_KEY, TABLE},
+    stack::{ACCESS_KEY, FUNCTION, SECRET_KEY},
 };
 
 /// Where each process serves its metrics: it says which port it got.
@@ -61,11 +61,11 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
-    /// The programs in `dir` of a stack whose embedded AWS is up.
+    /// The programs in `dir` of a stack whose embedded AWS is up, with bucket and table called `names`.
     ///
     /// # Errors
     /// When the hop secret can't be read or written.
-    pub(crate) fn new(dir: &Path, data: &DataDir, aws: &LocalAws) -> anyhow::Result<Self> {
+    pub(crate) fn new(dir: &Path, data: &DataDir, aws: &LocalAws, names: &str) -> anyhow::Result<Self> {
         let mut env: Vec<_> =
             aws.environment().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let fixed = [
@@ -75,8 +75,8 @@ impl Programs {
             ("AWS_CONFIG_FILE", "/dev/null"),
             ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
             ("AWS_EC2_METADATA_DISABLED", "true"),
-            ("GOPCAST_BUCKET", BUCKET),
-            ("GOPCAST_TABLE", TABLE),
+            ("GOPCAST_BUCKET", names),
+            ("GOPCAST_TABLE", names),
         ];
         env.extend(fixed.map(|(name, value)| (name.to_owned(), value.to_owned())));
         Ok(Self { dir: dir.to_owned(), aws: env, secret: data.hop_secret()? })

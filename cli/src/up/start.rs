@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     args::UpArgs,
-    stack::{ACCESS_KEY, BUCKET, Clients, DynamoDb, FUNCTION, Lambda, REGION, S3, SECRET_KEY, Stack, TABLE},
+    stack::{ACCESS_KEY, Clients, DynamoDb, FUNCTION, Lambda, REGION, S3, SECRET_KEY, Stack},
 };
 
 /// Longest start: on a slow machine that also compiles, encoders take this long to measure themselves.
@@ -57,7 +57,7 @@ pub(super) async fn start(
 
         parts.progress.step("starting the embedded AWS");
         let embedded = start_aws(parts, args).await?;
-        let programs = Programs::new(dir, &parts.dir, &embedded)?;
+        let programs = Programs::new(dir, &parts.dir, &embedded, &args.names)?;
         let mut stack = describe(parts, args, &embedded);
         *aws = Some(embedded);
         stack.write(&parts.dir)?;
@@ -78,11 +78,13 @@ pub(super) async fn start(
 
 async fn start_aws(parts: &Parts, args: &UpArgs) -> anyhow::Result<LocalAws> {
     let config = localstack::Config {
-        bucket: BUCKET.to_owned(),
-        table: TABLE.to_owned(),
+        bucket: args.names.clone(),
+        table: args.names.clone(),
         function: FUNCTION.to_owned(),
         region: REGION.to_owned(),
         http_addr: args.http,
+        s3_at: args.s3_at,
+        dynamodb_at: args.dynamodb_at,
         ..localstack::Config::new(parts.dir.file("aws"), ACCESS_KEY.to_owned(), SECRET_KEY.to_owned())
     };
     let spawner = SharedSpawner(Arc::clone(&parts.spawner));
@@ -99,17 +101,18 @@ fn describe(parts: &Parts, args: &UpArgs, aws: &LocalAws) -> Stack {
     let at = aws.addresses();
     let url = |address: SocketAddr| format!("http://{address}");
     Stack {
-        pid: std::process::id(),
+        pid: Some(std::process::id()),
         rtmps: rtmp_url("rtmps", &args.rtmps.to_string()),
         rtmp: args.rtmp.map(|address| rtmp_url("rtmp", &address.to_string())),
         http: url(reachable(at.cdn)),
-        ca: parts.dir.file(certificate::CA).display().to_string(),
-        s3: S3 { endpoint: url(at.s3), bucket: BUCKET.to_owned() },
-        dynamodb: DynamoDb { endpoint: url(at.dynamodb), table: TABLE.to_owned() },
-        lambda: Lambda { endpoint: url(at.lambda), function: FUNCTION.to_owned() },
+        ca: Some(parts.dir.file(certificate::CA).display().to_string()),
+        s3: S3 { endpoint: Some(url(at.s3)), bucket: args.names.clone() },
+        dynamodb: DynamoDb { endpoint: Some(url(at.dynamodb)), table: args.names.clone() },
+        lambda: Lambda { endpoint: Some(url(at.lambda)), function: FUNCTION.to_owned() },
         ladder: args.ladder.unwrap_or_else(|| ladder::by_cores(ladder::cpus())),
         processes: Vec::new(),
         operator: None,
+        region: None,
     }
 }
 

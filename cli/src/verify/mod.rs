@@ -68,7 +68,7 @@ struct FaultTold<'a> {
 /// # Errors
 /// When it could not be told: no stack is running, it can't be reached, there is no such broadcast.
 pub(crate) async fn run(id: &BroadcastId, args: &StackArgs) -> anyhow::Result<Exit> {
-    let (_, stack) = Stack::find(&args.data)?;
+    let (_, stack) = Stack::of(args)?;
     let clients = stack.clients().await;
     let progress = Progress::new(args.json);
     let gathered = tokio::time::timeout(TIME_MAX, gather(&clients, &stack, id, progress)).await;

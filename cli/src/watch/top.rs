@@ -36,7 +36,7 @@ const FRESH_PAUSE: Duration = Duration::from_millis(100);
 /// # Errors
 /// When no stack is running, or it can't be read.
 pub async fn run(args: TopArgs) -> anyhow::Result<Exit> {
-    let (_, stack) = Stack::find(&args.stack.data)?;
+    let (_, stack) = Stack::of(&args.stack)?;
     let mut source = Source::of(&stack).await;
     let every = Duration::from_secs_f64(args.every);
     if args.stack.json {

@@ -332,6 +332,29 @@ mod tests {
         assert!(matches!(rules.route("/time"), Route::Function { kind: FunctionKind::UtcTime, .. }));
     }
 
+    /// `infra/check/cdn.py` holds what Terraform makes of the rules to the same file.
+    #[test]
+    fn every_path_is_what_cloudfront_makes_of_it() {
+        let told: BTreeMap<String, serde_json::Value> =
+            serde_json::from_str(include_str!("../../../infra/check/cdn-paths.json")).unwrap();
+        let rules = Rules::load().unwrap();
+        for (path, want) in told {
+            let got = match rules.route(&path) {
+                Route::Object { key, ttl, policy } => serde_json::json!({
+                    "is": "object", "target": format!("/{key}"), "headers": policy,
+                    "ttl": { "min": ttl.min, "default": ttl.default, "max": ttl.max },
+                }),
+                Route::Function { policy, .. } => serde_json::json!({ "is": "function", "headers": policy }),
+                Route::Nothing => serde_json::json!({ "is": "nothing" }),
+                Route::Malformed => serde_json::json!({ "is": "malformed" }),
+            };
+            assert_eq!(
+                got, want,
+                "{path}: after a change of the rules: python3 infra/check/cdn.py --paths infra/data/cdn.json > infra/check/cdn-paths.json"
+            );
+        }
+    }
+
     #[test]
     fn errors_live_a_second_at_most() {
         assert!(Rules::load().unwrap().error_ttl <= 1);

@@ -28,13 +28,12 @@ use super::{
 };
 use crate::{
     aws::{Aws, Item},
+    emulator::Emulator,
     http, poll,
     stack::Event,
 };
 
-/// Names in the embedded AWS, as `gopcast up` has them.
-const NAME: &str = "gopcast";
-/// See [`NAME`].
+/// The function's name in the embedded AWS, as `gopcast up` has it.
 const FUNCTION: &str = "gopcast-gateway";
 /// The live that every scenario publishes to.
 pub const LIVE: &str = "shop";
@@ -105,6 +104,8 @@ pub struct Cluster {
     pub cdn: String,
     lambda: SocketAddr,
     key: String,
+    /// Of the bucket and of the table.
+    name: String,
     data: PathBuf,
     _lock: File,
     _temporary: TempDir,
@@ -127,7 +128,15 @@ impl Cluster {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let keeper = Arc::new(Keeper::default());
         let gateways = Arc::new(Gateways::new(Arc::clone(&keeper)));
-        let config = localstack::Config::new(data.join("aws"), KEY.to_owned(), KEY.to_owned());
+        let emulator = Emulator::find()?;
+        let name = emulator.names(&data);
+        let config = localstack::Config {
+            bucket: name.clone(),
+            table: name.clone(),
+            s3_at: emulator.s3,
+            dynamodb_at: emulator.dynamodb,
+            ..localstack::Config::new(data.join("aws"), KEY.to_owned(), KEY.to_owned())
+        };
         let spawner = Arc::new(Spawner(Arc::clone(&gateways)));
         let local = runtime.block_on(LocalAws::start(config, spawner))?;
         let at = local.addresses();
@@ -136,13 +145,14 @@ impl Cluster {
             gateways,
             wires: Vec::new(),
             proxies: Vec::new(),
-            aws: Aws::at(&format!("http://{}", at.s3), &format!("http://{}", at.dynamodb), NAME, NAME)?,
+            aws: Aws::at(&format!("http://{}", at.s3), &format!("http://{}", at.dynamodb), &name, &name)?,
             http: http::Client::default(),
             cdn: format!("http://{}", at.cdn),
             lambda: at.lambda,
             local: Some(local),
             runtime,
             key: String::new(),
+            name,
             data,
             _lock: lock,
             _temporary: temporary,

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::{Cluster, FUNCTION, LIVE, NAME, Proxies, Setup};
+use super::{Cluster, FUNCTION, LIVE, Proxies, Setup};
 use crate::{
     chaos::{
         keeper::Start,
@@ -44,7 +44,7 @@ impl Cluster {
     pub(super) fn start_gateway(&mut self, programs: &Programs) -> Result<()> {
         let dynamodb = self.proxy("gateway", Before::DynamoDb, self.addresses()?.dynamodb)?;
         let env = vec![
-            ("GOPCAST_TABLE", NAME.to_owned()),
+            ("GOPCAST_TABLE", self.name.clone()),
             ("GOPCAST_HOP_SECRET", HOP_SECRET.to_owned()),
             ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb.url()),
         ];
@@ -62,8 +62,8 @@ impl Cluster {
         let lambda = self.proxy(&name, Before::Lambda, self.addresses()?.lambda)?;
         let (program, runtime) = (programs.path("encoder-task"), self.runtime.handle().clone());
         let fixed = own(vec![
-            ("GOPCAST_BUCKET", NAME.to_owned()),
-            ("GOPCAST_TABLE", NAME.to_owned()),
+            ("GOPCAST_BUCKET", self.name.clone()),
+            ("GOPCAST_TABLE", self.name.clone()),
             ("GOPCAST_GATEWAY_FUNCTION", FUNCTION.to_owned()),
             ("GOPCAST_HOP_SECRET", HOP_SECRET.to_owned()),
             ("AWS_ENDPOINT_URL_S3", s3.url()),
@@ -95,7 +95,7 @@ impl Cluster {
         let listen = free_address()?;
         let file = |name: &str| self.data.join(name).display().to_string();
         let fixed = own(vec![
-            ("GOPCAST_BUCKET", NAME.to_owned()),
+            ("GOPCAST_BUCKET", self.name.clone()),
             ("GOPCAST_GATEWAY_FUNCTION", FUNCTION.to_owned()),
             ("GOPCAST_RTMPS_ADDR", listen.clone()),
             ("GOPCAST_TLS_CERT", file("edge.pem")),
@@ -118,8 +118,8 @@ impl Cluster {
         let at = self.addresses()?;
         let stack = json!({
             "pid": std::process::id(), "rtmps": "rtmps://127.0.0.1/live", "rtmp": null, "http": self.cdn, "ca": "",
-            "s3": { "endpoint": format!("http://{}", at.s3), "bucket": NAME },
-            "dynamodb": { "endpoint": format!("http://{}", at.dynamodb), "table": NAME },
+            "s3": { "endpoint": format!("http://{}", at.s3), "bucket": self.name },
+            "dynamodb": { "endpoint": format!("http://{}", at.dynamodb), "table": self.name },
             "lambda": { "endpoint": format!("http://{}", at.lambda), "function": FUNCTION },
             "ladder": ladder, "processes": [],
         });
