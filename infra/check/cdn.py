@@ -1,11 +1,13 @@
 """Whether the distribution of a plan does by path what infra/data/cdn.json says, which the local CDN stand-in does.
 
-Usage: cdn.py PLAN.json RULES.json. Works out, for paths of every kind, what the plan's behaviours and policies make of each and what the rules
+Usage: cdn.py PLAN.json RULES.json, or cdn.py --paths RULES.json > infra/check/cdn-paths.json, which writes down what the rules make of each path
+below. A test of the stand-in (localstack/src/cdn/rules.rs) is held to that file, and so is the plan here. Works out, for paths of every kind, what the plan's behaviours and policies make of each and what the rules
 do, and runs the plan's viewer-request function (node) over the same paths.
 """
 
 import fnmatch
 import json
+import os
 import re
 import subprocess
 import sys
@@ -16,6 +18,8 @@ from access import resources
 PATHS = [
     "/", "/watch/demo", "/watch/demo/0190", "/embed/demo", "/embed/demo/0190", "/player/embed.html", "/watch/", "/watch/a/b/c", "/favicon.ico", "/time", "/player/index.html", "/player/assets/a.js",
     "/live/index.json", "/live/demo/index.json", "/live/demo/manifest.mpd", "/live/demo/other", "/vod/demo/b/manifest.mpd",
+    "/live/demo/master.m3u8", "/live/demo/poster.jpg", "/vod/demo/b/master.m3u8", "/vod/demo/b/720p/window.m3u8", "/vod/demo/b/audio/replay.m3u8",
+    "/vod/demo/b/poster.jpg", "/vod/demo/b/tiles/0.jpg", "/vod/demo/b/cues.json",
     "/vod/demo/b/720p/0.m4s", "/vod/demo/b/720p/init-1.mp4", "/vod/demo/x.json", "/vod/a%20b/1.m4s", "/ingest/b/000001/00000000.gop",
     "/slate/demo/ab", "/live/../ingest/x", "/live/%2e%2e/ingest/x", "/live/%2E%2E%2Fingest/x", "/live//x", "/live/./x", "/live/..\\ingest",
     "//ingest/x", "/live", "/live/", "/livex/y", "/x", "/live/%", "/live/%g0", "/live/%ff", "/live/%00",
@@ -68,7 +72,24 @@ def by_rules(rules, path):
     return ("object", text, behavior["ttl"], behavior["headers"])
 
 
+def paths(rules):
+    """What the rules make of each path, as infra/check/cdn-paths.json has it."""
+    kinds = {
+        "malformed": lambda _: {},
+        "nothing": lambda _: {},
+        "function": lambda found: {"headers": found[1]},
+        "object": lambda found: {"target": found[1], "ttl": found[2], "headers": found[3]},
+    }
+    told = {path: by_rules(rules, path) for path in PATHS}
+    return {path: {"is": found[0], **kinds[found[0]](found)} for path, found in told.items()}
+
+
 def main():
+    if sys.argv[1] == "--paths":
+        with open(sys.argv[2]) as file:
+            rows = [f"  {json.dumps(path)}: {json.dumps(found)}" for path, found in paths(json.load(file)).items()]
+        print("{\n" + ",\n".join(rows) + "\n}")
+        return
     with open(sys.argv[1]) as plan, open(sys.argv[2]) as file:
         found = list(resources(json.load(plan)["planned_values"]["root_module"]))
         rules = json.load(file)
@@ -79,6 +100,9 @@ def main():
     names = {r["values"]["id"]: r["index"] for r in found if r["type"] == "aws_cloudfront_response_headers_policy"}
     [function] = of("aws_cloudfront_function")
     wrong = []
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "cdn-paths.json")) as file:
+        if json.load(file) != paths(rules):
+            wrong.append("infra/check/cdn-paths.json is behind the rules: cdn.py --paths")
 
     ran = subprocess.run(["node", "-e", HARNESS], input=json.dumps([function["code"], PATHS]), capture_output=True, text=True, check=True)
     for path, said in zip(PATHS, json.loads(ran.stdout)):
