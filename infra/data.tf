@@ -23,6 +23,9 @@ locals {
   table_name    = var.name
   function_name = "${var.name}-gateway"
 
+  # Of the counters and of the services' own metrics.
+  metrics_namespace = "${local.watched.namespace}/${var.name}"
+
   names = {
     account          = local.account
     region           = var.region

@@ -89,6 +89,7 @@ module "gateway" {
   table              = module.table.table
   hop_secret         = aws_secretsmanager_secret_version.hop.secret_string
   log                = var.log
+  metrics_namespace  = local.metrics_namespace
   assume_policy      = local.policies.assume_lambda
   policy             = local.policies.gateway
   subnet_ids         = module.network.private_subnet_ids
@@ -118,6 +119,8 @@ module "encoders" {
     GOPCAST_GATEWAY_FUNCTION = module.gateway.arn
     GOPCAST_HTTP_ADDR        = "0.0.0.0:${local.encoder.port}"
     GOPCAST_LOG              = var.log
+
+    GOPCAST_METRICS_NAMESPACE = local.metrics_namespace
   }
 }
 
@@ -151,6 +154,8 @@ module "ingest" {
     GOPCAST_PUBLIC_URL       = "rtmps://${var.ingest_domain}/live"
     GOPCAST_RTMPS_ADDR       = "0.0.0.0:${local.services.edge.port}"
     GOPCAST_LOG              = var.log
+
+    GOPCAST_METRICS_NAMESPACE = local.metrics_namespace
   }
 }
 
@@ -174,6 +179,10 @@ module "observability" {
     encoders     = { ClusterName = var.name, ServiceName = module.encoders.service }
     edges        = { ClusterName = var.name, ServiceName = module.ingest.service }
     distribution = { DistributionId = module.cdn.distribution_id, Region = "Global" }
+    # Of what the services write themselves (docs/METRICS.md).
+    edge_metrics    = { Service = "edge" }
+    gateway_metrics = { Service = "gateway" }
+    encoder_metrics = { Service = "encoder" }
   }
   providers = {
     aws           = aws

@@ -27,6 +27,7 @@ output "cli" {
     s3       = { bucket = module.storage.bucket }
     dynamodb = { table = module.table.table }
     lambda   = { function = module.gateway.arn }
+    ladder   = var.ladder
     signing  = { key_ids = module.cdn.key_ids }
   }
 }

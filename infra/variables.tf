@@ -104,6 +104,17 @@ variable "encoders" {
   }
 }
 
+variable "ladder" {
+  description = "Ladder of new lives, named by its top rung, unless `gopcast live create` says otherwise."
+  type        = string
+  default     = "720p"
+
+  validation {
+    condition     = contains(["360p", "480p", "720p", "1080p", "1440p", "2160p"], var.ladder)
+    error_message = "A ladder is one of 360p, 480p, 720p, 1080p, 1440p, 2160p."
+  }
+}
+
 variable "alarm_topics" {
   description = "SNS topics that are told of alarms."
   type        = list(string)

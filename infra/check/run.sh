@@ -64,7 +64,7 @@ for module in . edge-region; do
     (cd "$module" && init && terraform validate -no-color >&2 && terraform test -no-color >&2)
 done
 say "what is watched"
-python3 check/watched.py data/observability.json "$root/docs/EVENTS.md" >&2
+python3 check/watched.py data/observability.json "$root/docs/EVENTS.md" "$root/docs/METRICS.md" "$root/docs/OPERATIONS.md" >&2
 say "the encoder's scripts"
 python3 check/protect.py "$root/encoder-task" >&2
 [ "$what" != fast ] || exit 0

@@ -1,6 +1,10 @@
 """Whether what infra/data/observability.json counts is written: each event in docs/EVENTS.md, by the process whose log is read.
 
-Usage: watched.py OBSERVABILITY.json EVENTS.md
+Metrics that the services write themselves are in docs/METRICS.md, of the service that the dimension says.
+
+Each alarm has a row in the runbook of docs/OPERATIONS.md, and no row is of an alarm that there is not.
+
+Usage: watched.py OBSERVABILITY.json EVENTS.md METRICS.md OPERATIONS.md
 """
 
 import json
@@ -16,7 +20,25 @@ def main():
             match[1]: (match[2], match[3])
             for match in re.finditer(r"^\| `([a-z-]+)` \| ([^|]+) \| ([^|]*) \|", file.read(), re.M)
         }
+    with open(sys.argv[3]) as file:
+        metrics = file.read()
     wrong = []
+    own = [("alarm " + name, alarm["metric"]) for name, alarm in watched["alarms"].items()]
+    own += [("graph " + graph["title"], graph["metric"]) for graph in watched["dashboard"] if "metric" in graph]
+    for name, metric in own:
+        if "counter" in metric or "namespace" in metric:
+            continue
+        service = metric["of"].removesuffix("_metrics")
+        row = next((line for line in metrics.splitlines() if line.startswith("|") and f"`{metric['name']}`" in line), None)
+        if row is None:
+            wrong.append(f"{name}: {metric['name']} is not in {sys.argv[3]}")
+        elif service not in row:
+            wrong.append(f"{name}: {metric['name']} is not of the {service}, by {sys.argv[3]}")
+    with open(sys.argv[4]) as file:
+        rows = re.findall(r"^\| `([a-z0-9-]+)` \|", file.read().split("## Runbook")[1].split("\n## ")[0], re.M)
+    alarms = {**watched["alarms"], **watched["cdn_alarms"]}
+    wrong += [f"{name}: no row in the runbook of {sys.argv[4]}" for name in alarms if name not in rows]
+    wrong += [f"{name}: in the runbook, but no alarm" for name in rows if name not in alarms]
     for name, counter in watched["counters"].items():
         event = re.fullmatch(r'\{ \$\.event = "([a-z-]+)" \}', counter["pattern"])
         if event is None:

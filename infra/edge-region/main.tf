@@ -91,5 +91,7 @@ module "ingest" {
     GOPCAST_PUBLIC_URL       = "rtmps://${var.stack.ingest_domain}/live"
     GOPCAST_RTMPS_ADDR       = "0.0.0.0:${local.services.edge.port}"
     GOPCAST_LOG              = var.log
+
+    GOPCAST_METRICS_NAMESPACE = "${jsondecode(file("${path.module}/../data/observability.json")).namespace}/${var.stack.name}"
   }
 }

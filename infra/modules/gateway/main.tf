@@ -33,6 +33,8 @@ resource "aws_lambda_function" "this" {
       GOPCAST_TABLE      = var.table
       GOPCAST_HOP_SECRET = var.hop_secret
       GOPCAST_LOG        = var.log
+
+      GOPCAST_METRICS_NAMESPACE = var.metrics_namespace
     }
   }
 

@@ -53,3 +53,8 @@ variable "log_retention_days" {
   description = "How long its log is kept, days."
   type        = number
 }
+
+variable "metrics_namespace" {
+  description = "CloudWatch's namespace of the metrics in its log."
+  type        = string
+}

@@ -1,4 +1,4 @@
-# What operators see: counters made from the services' log lines, alarms, one dashboard. All from infra/data/observability.json.
+# What operators see: counters made from the services' log lines, metrics that the services write into them, alarms, one dashboard. All from infra/data/observability.json.
 
 terraform {
   required_providers {
@@ -35,7 +35,8 @@ resource "aws_cloudwatch_metric_alarm" "this" {
   namespace           = try(each.value.metric.namespace, local.namespace)
   metric_name         = try(each.value.metric.name, each.value.metric.counter)
   dimensions          = try(var.dimensions[each.value.metric.of], {})
-  statistic           = each.value.statistic
+  statistic           = startswith(each.value.statistic, "p") ? null : each.value.statistic
+  extended_statistic  = startswith(each.value.statistic, "p") ? each.value.statistic : null
   comparison_operator = each.value.comparison
   threshold           = each.value.threshold
   period              = each.value.period
@@ -83,7 +84,7 @@ resource "aws_cloudwatch_dashboard" "this" {
           view   = "timeSeries"
           region = try(graph.metric.of, "") == "distribution" ? "us-east-1" : var.region
           metrics = can(graph.counters) ? [for counter in graph.counters : [local.namespace, counter]] : [
-            concat([graph.metric.namespace, graph.metric.name], flatten([for key, value in var.dimensions[graph.metric.of] : [key, value]]))
+            concat([try(graph.metric.namespace, local.namespace), graph.metric.name], flatten([for key, value in var.dimensions[graph.metric.of] : [key, value]]))
           ]
         }
       }
