@@ -90,7 +90,7 @@ clean:
 	@rm -rf player/dist player/node_modules tests/browser/node_modules
 
 # infra/: form, tests, policy scan, and applied to an AWS emulator, planned again and destroyed. FAST=1 leaves out what needs the emulator.
-.PHONY: infra-check images lambda
+.PHONY: infra-check images lambda lambda-check release conformance test-localstack
 infra-check:
 	@infra/check/run.sh $(if $(FAST),fast,all)
 
@@ -106,3 +106,20 @@ lambda:
 .PHONY: docs
 docs:
 	@UPDATE_DOCS=1 $(CARGO) nextest run --locked --workspace --lib --test docs -E '(package(service) & test(the_page)) | test(commands_and_flags)'
+
+# What the function's zip files promise: the same bytes twice, the runtime's glibc, size, start, memory. ARCH=x86_64 for one of them.
+lambda-check:
+	@infra/check/lambda.sh $(ARCH)
+
+# target/release-VERSION/: programs and pages of this machine's architecture as a tarball, with an SBOM and checksums.
+release: build
+	@infra/build/release.sh
+
+# The conformance suite of localstack/ over the embedded AWS, LocalStack and moto. BACKEND=moto for one of them.
+conformance: setup-tests
+	@localstack/conformance.sh $(BACKEND)
+
+# The end-to-end suite with LocalStack's S3 and DynamoDB in place of the embedded ones. TESTS="…" goes to the test runner.
+TESTS ?=
+test-localstack: check
+	@localstack/test.sh $(TESTS)
