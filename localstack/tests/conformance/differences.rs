@@ -23,4 +23,41 @@ pub(crate) struct Difference {
 }
 
 /// All that are known.
-pub(crate) const DIFFERENCES: &[Difference] = &[];
+pub(crate) const DIFFERENCES: &[Difference] = &[
+    Difference {
+        backend: "moto",
+        check: "of-racing-creations-one-wins",
+        when: When::Sometimes,
+        what: "two may win: the condition is checked before the write",
+    },
+    Difference {
+        backend: "moto",
+        check: "of-racing-swaps-one-wins",
+        when: When::Sometimes,
+        what: "two may win: the condition is checked before the write",
+    },
+    Difference {
+        backend: "moto",
+        check: "of-racing-puts-one-wins",
+        when: When::Sometimes,
+        what: "two may win: the condition is checked before the write",
+    },
+    Difference {
+        backend: "moto",
+        check: "of-racing-updates-one-wins",
+        when: When::Sometimes,
+        what: "two may win: the condition is checked before the write",
+    },
+    Difference {
+        backend: "moto",
+        check: "of-racing-transactions-one-wins",
+        when: When::Sometimes,
+        what: "two may win: the conditions are checked before the writes",
+    },
+    Difference {
+        backend: "moto",
+        check: "a-transaction-again-with-its-token-is-one",
+        when: When::Always,
+        what: "the token is ignored: the second is cancelled",
+    },
+];
