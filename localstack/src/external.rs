@@ -145,17 +145,11 @@ pub(crate) async fn ensure_table(address: SocketAddr, name: &str, caller: Caller
     let status = ttl.time_to_live_description.and_then(|d| d.time_to_live_status);
     // Enabling what is enabled is an error, as on AWS.
     if status != Some(TimeToLiveStatus::Enabled) {
-        let failed = |error: &dyn std::error::Error| Error::External {
-            part: "DynamoDB",
-            address,
-            doing: "enable the table's time-to-live",
-            reason: error.to_string(),
-        };
+        let doing = "enable the table's time-to-live";
         let built = TimeToLiveSpecification::builder().attribute_name("ttl").enabled(true).build();
-        let wanted = built.map_err(|error| failed(&error))?;
-        let set =
-            client.update_time_to_live().table_name(name).time_to_live_specification(wanted).send().await;
-        set.map_err(|error| failed(&DisplayErrorContext(&error)))?;
+        let wanted = built.map_err(|error| failed("DynamoDB", address, doing, error))?;
+        let set = client.update_time_to_live().table_name(name).time_to_live_specification(wanted);
+        set.send().await.map_err(|error| failed("DynamoDB", address, doing, error))?;
     }
     Ok(())
 }
