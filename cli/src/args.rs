@@ -168,7 +168,7 @@ impl Cli {
     ///
     /// # Errors
     /// When `--stack` contradicts something else that is given.
-    pub fn command(self) -> Result<Command, String> {
+    pub fn into_command(self) -> Result<Command, String> {
         let Self { stack, mut command } = self;
         let Some(stack) = stack else { return Ok(command) };
         match &mut command {
@@ -714,7 +714,7 @@ mod tests {
 
     #[test]
     fn a_stack_in_aws_may_be_named_before_and_after_the_command() {
-        let named = |line: &str| parse(line).unwrap().command();
+        let named = |line: &str| parse(line).unwrap().into_command();
         for line in ["gopcast --stack prod live show shoes", "gopcast live show shoes --stack prod"] {
             let Command::Live(LiveCommand::Show { stack, .. }) = named(line).unwrap() else {
                 panic!("not show")

@@ -11,7 +11,7 @@ use cli::{
 };
 
 fn main() -> ExitCode {
-    let command = match Cli::parse().command() {
+    let command = match Cli::parse().into_command() {
         Ok(command) => command,
         Err(wrong) => {
             eprintln!("gopcast: {wrong}");
