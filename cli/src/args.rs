@@ -558,6 +558,8 @@ impl LiveCommand {
             | Self::Show { stack, .. }
             | Self::Set { stack, .. }
             | Self::RotateKey { stack, .. }
+            | Self::Disable { stack, .. }
+            | Self::Enable { stack, .. }
             | Self::End { stack, .. }
             | Self::Delete { stack, .. } => stack,
         }
