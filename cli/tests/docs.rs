@@ -137,6 +137,14 @@ fn check_line(line: &str) -> Result<(), String> {
     command.build();
     let mut at = &command;
     let mut words = line.split_whitespace().skip(1).peekable();
+    // What stands before the command: `--stack NAME`.
+    while let Some(flag) = words.next_if(|word| word.starts_with("--")) {
+        let argument = at.get_arguments().find(|arg| arg.get_long() == flag.strip_prefix("--"));
+        let Some(argument) = argument else { return Err(format!("gopcast has no {flag}")) };
+        if argument.get_action().takes_values() {
+            words.next();
+        }
+    }
     while let Some(next) = words.peek().and_then(|word| at.find_subcommand(word)) {
         at = next;
         words.next();
