@@ -172,7 +172,7 @@ impl Cli {
         let Self { stack, mut command } = self;
         let Some(stack) = stack else { return Ok(command) };
         match &mut command {
-            Command::Live(live) => live.stack_mut().take_stack(stack)?,
+            Command::Live(live) => live.take_stack(stack)?,
             Command::Broadcast(broadcast) => broadcast.stack_mut().take_stack(stack)?,
             Command::Top(top) => top.stack.take_stack(stack)?,
             Command::Stack(StackCommand::PublishPages { stack: args, .. }) => args.take_stack(stack)?,
@@ -522,9 +522,12 @@ Examples:
         /// Its name, so that putting it in twice is harmless: a-z, A-Z, 0-9, '.', '_' and '-' [default: a new one]
         #[arg(long)]
         id: Option<String>,
-        /// Directory of the stack's data
-        #[arg(long = "data", value_name = "DIR", default_value = DATA_DEFAULT)]
-        dir: PathBuf,
+        /// Directory of a local stack's data [default: ./.gopcast]
+        #[arg(long = "data", value_name = "DIR")]
+        dir: Option<PathBuf>,
+        /// `--stack`. Not the other commands' flags: `--json` is the data here.
+        #[arg(skip)]
+        of: Option<String>,
     },
     /// End what is on air now, and wait until its replay is there
     End {
@@ -551,7 +554,7 @@ Examples:
 }
 
 impl LiveCommand {
-    fn stack_mut(&mut self) -> &mut StackArgs {
+    fn take_stack(&mut self, name: String) -> Result<(), String> {
         match self {
             Self::Create { stack, .. }
             | Self::List { stack }
@@ -561,7 +564,13 @@ impl LiveCommand {
             | Self::Disable { stack, .. }
             | Self::Enable { stack, .. }
             | Self::End { stack, .. }
-            | Self::Delete { stack, .. } => stack,
+            | Self::Delete { stack, .. } => stack.take_stack(name),
+            Self::Event { dir, of, .. } => {
+                let mut stack = StackArgs { data: dir.take(), json: true, stack: None };
+                stack.take_stack(name)?;
+                *of = stack.stack;
+                Ok(())
+            }
         }
     }
 }

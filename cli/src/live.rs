@@ -203,8 +203,8 @@ pub async fn run(command: LiveCommand) -> anyhow::Result<Exit> {
         }
         LiveCommand::Disable { name, stack } => set_disabled(&Context::find(stack).await?, &name, true).await,
         LiveCommand::Enable { name, stack } => set_disabled(&Context::find(stack).await?, &name, false).await,
-        LiveCommand::Event { name, data, at, duration, id, dir } => {
-            let context = Context::find(StackArgs { data: dir, json: true }).await?;
+        LiveCommand::Event { name, data, at, duration, id, dir, of } => {
+            let context = Context::find(StackArgs { data: dir, json: true, stack: of }).await?;
             let id = id.unwrap_or_else(|| hex::encode(clock::random_bytes::<8>()));
             let cue = AddCue { live: name, id, at, duration_ms: duration, data };
             output::json(&lives::add_cue(&context.clients, cue).await?)?;

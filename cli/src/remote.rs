@@ -99,6 +99,7 @@ impl Remote {
             ladder: self.ladder.unwrap_or(LADDER_DEFAULT),
             processes: Vec::new(),
             region: Some(self.region),
+            operator: None,
         }
     }
 }
