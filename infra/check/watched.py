@@ -29,11 +29,9 @@ def main():
         if "counter" in metric or "namespace" in metric:
             continue
         service = metric["of"].removesuffix("_metrics")
-        row = next((line for line in metrics.splitlines() if line.startswith("|") and f"`{metric['name']}`" in line), None)
-        if row is None:
-            wrong.append(f"{name}: {metric['name']} is not in {sys.argv[3]}")
-        elif service not in row:
-            wrong.append(f"{name}: {metric['name']} is not of the {service}, by {sys.argv[3]}")
+        section = re.search(rf"^## [^\n]*\b{service}\b.*?(?=^## |\Z)", metrics, re.M | re.S | re.I)
+        if section is None or f"| `{metric['name']}` |" not in section[0]:
+            wrong.append(f"{name}: {metric['name']} is not among the {service}'s in {sys.argv[3]}")
     with open(sys.argv[4]) as file:
         rows = re.findall(r"^\| `([a-z0-9-]+)` \|", file.read().split("## Runbook")[1].split("\n## ")[0], re.M)
     alarms = {**watched["alarms"], **watched["cdn_alarms"]}
