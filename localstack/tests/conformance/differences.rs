@@ -60,4 +60,10 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         when: When::Always,
         what: "the token is ignored: the second is cancelled",
     },
+    Difference {
+        backend: "embedded",
+        check: "time-to-live-is-enabled-once",
+        when: When::Always,
+        what: "enabling it again is taken; nothing changes",
+    },
 ];
