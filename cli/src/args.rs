@@ -9,6 +9,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand};
 use media::{
     id::{BroadcastId, LiveId},
     ladder::Profile,
+    limits::{HOURS_MAX, Size},
     time::WallTime,
 };
 
@@ -18,6 +19,9 @@ pub const DATA_DEFAULT: &str = "./.gopcast";
 const ENCODERS_MAX: i64 = 64;
 /// Longest reconnect window in seconds: the table's documented bound.
 const WINDOW_MAX: i64 = 1800;
+/// Largest limits that can be asked for: nothing above them is taken without limits either.
+const BIT_RATE_MAX_KBIT: i64 = 60_000;
+const FRAME_RATE_MAX: i64 = 120;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -412,6 +416,23 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
+/// What the shows of a live may be like.
+#[derive(Debug, Clone, Default, Args)]
+pub struct LimitArgs {
+    /// Most kbit/s, pictures and sound together, averaged over some seconds
+    #[arg(long, value_name = "KBIT", value_parser = clap::value_parser!(u32).range(64..=BIT_RATE_MAX_KBIT))]
+    pub max_bit_rate: Option<u32>,
+    /// Largest picture, lying or upright, such as 1920x1080
+    #[arg(long, value_name = "WxH")]
+    pub max_resolution: Option<Size>,
+    /// Most frames a second
+    #[arg(long, value_name = "FPS", value_parser = clap::value_parser!(u32).range(1..=FRAME_RATE_MAX))]
+    pub max_fps: Option<u32>,
+    /// Longest show in hours
+    #[arg(long, value_name = "HOURS", value_parser = clap::value_parser!(u32).range(1..=i64::from(HOURS_MAX)))]
+    pub max_hours: Option<u32>,
+}
+
 /// `gopcast live …`
 #[derive(Debug, Subcommand)]
 pub enum LiveCommand {
@@ -434,6 +455,9 @@ pub enum LiveCommand {
         /// A PNG or JPEG file to show while the publisher is away [default: the last picture is held]
         #[arg(long, value_name = "FILE")]
         slate: Option<PathBuf>,
+        /// Limits; a publish that passes one is stopped
+        #[command(flatten)]
+        limits: LimitArgs,
         /// The stack
         #[command(flatten)]
         stack: StackArgs,
@@ -452,14 +476,15 @@ pub enum LiveCommand {
         #[command(flatten)]
         stack: StackArgs,
     },
-    /// Change a live: its title, its reconnect window, its slate
+    /// Change a live: its title, its reconnect window, its limits, its slate
     #[command(
-        group = ArgGroup::new("change").args(["title", "window", "slate", "no_slate"]).required(true).multiple(true),
+        group = ArgGroup::new("change").args(["title", "window", "slate", "no_slate", "max_bit_rate", "max_resolution", "max_fps", "max_hours", "no_limits"]).required(true).multiple(true),
         after_help = "\
-A new window counts from the next show on, a new slate from the next hole on.
+A new window and new limits count from the next show on, a new slate from the next hole on.
 
 Examples:
   gopcast live set shoes --window 300 --slate back-soon.png
+  gopcast live set shoes --max-resolution 1920x1080 --max-bit-rate 8000
   gopcast live set shoes --no-slate"
     )]
     Set {
@@ -477,6 +502,12 @@ Examples:
         /// Hold the last picture instead
         #[arg(long, conflicts_with = "slate")]
         no_slate: bool,
+        /// Limits; a publish that passes one is stopped
+        #[command(flatten)]
+        limits: LimitArgs,
+        /// Take all limits off first
+        #[arg(long)]
+        no_limits: bool,
         /// The stack
         #[command(flatten)]
         stack: StackArgs,
@@ -759,6 +790,9 @@ mod tests {
             ("gopcast live event a", "--json <JSON>"),
             ("gopcast live event a --json {} --at noon", "2026-12-01T20:15:00Z"),
             ("gopcast live event a --json {} --duration 1.2345", "30 or 2.5"),
+            ("gopcast live set a --max-resolution 720p", "WIDTHxHEIGHT"),
+            ("gopcast live set a --max-fps 121", "1..=120"),
+            ("gopcast live create a --max-hours 25", "1..=24"),
         ] {
             let error = parse(line).unwrap_err();
             assert!(error.to_string().contains(says), "{line}: {error}");

@@ -14,7 +14,7 @@ use crate::{
     exit::{self, Exit},
     output,
     stack::Stack,
-    verify,
+    verify, warnings,
 };
 
 /// Whether a broadcast is over. One that is being ended is not yet.
@@ -74,6 +74,8 @@ struct Shown {
     encoder: Option<String>,
     watch: String,
     mpd: String,
+    /// What its broadcaster was told, the latest first.
+    warnings: Vec<warnings::Told>,
 }
 
 /// Runs a command.
@@ -137,7 +139,11 @@ async fn show(id: &BroadcastId, args: &crate::args::StackArgs) -> anyhow::Result
         ended: row.ended,
         duration: 0,
     };
-    let shown = summary(&stack, &row, &entry, &ledger, binding.map(|binding| binding.encoder.to_string()));
+    let encoder = binding.map(|binding| binding.encoder.to_string());
+    let shown = Shown {
+        warnings: warnings::of(&table, id).await?,
+        ..summary(&stack, &row, &entry, &ledger, encoder)
+    };
     if args.json {
         output::json(&shown)?;
     } else {
@@ -176,6 +182,7 @@ fn summary(
         encoder,
         watch: format!("{}/{}", stack.watch_url(&row.live), row.broadcast),
         mpd: format!("{}/{}", stack.http, names::vod_manifest(&row.live, &row.broadcast)),
+        warnings: Vec::new(),
     }
 }
 
@@ -206,7 +213,7 @@ fn human(shown: &Shown, row: &Broadcast) -> String {
     }
     rows.extend(shown.encoder.clone().map(|encoder| ("encoder", encoder)));
     rows.extend([("watch", shown.watch.clone()), ("manifest", shown.mpd.clone())]);
-    output::list(&rows)
+    output::list(&rows) + &warnings::human(&shown.warnings)
 }
 
 /// Places where the live timeline has no chunk, the one at its end included.
@@ -245,6 +252,7 @@ mod tests {
             filler: false,
             profile: Profile::P480,
             window_seconds: 60,
+            limits: media::limits::Limits::default(),
             opened: WallTime(1_000_000),
             availability_start: Some(WallTime(2_000_000)),
             closed: None,

@@ -18,4 +18,5 @@ mod slate;
 pub mod stack;
 pub mod up;
 mod verify;
+mod warnings;
 pub mod watch;

@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail};
 use media::{
     id::{BroadcastId, LiveId, StreamKey},
     ladder::Profile,
+    limits::Limits,
     names,
     wire::AddCue,
 };
@@ -19,7 +20,7 @@ use service::{
 };
 
 use crate::{
-    args::{LiveCommand, StackArgs},
+    args::{LimitArgs, LiveCommand, StackArgs},
     data_dir::DataDir,
     exit::Exit,
     output,
@@ -27,6 +28,7 @@ use crate::{
     slate::Slate,
     stack::{Clients, Stack},
     up::lives::{self, Ending},
+    warnings,
 };
 
 /// How long the end of a broadcast is waited for: a backlog of a minute at the encoder's pace, and the last GOP.
@@ -39,6 +41,7 @@ struct Told {
     title: String,
     ladder: Profile,
     window_seconds: u32,
+    limits: Limits,
     /// Key of the image that is shown while the publisher is away.
     slate: Option<String>,
     /// It takes no publisher.
@@ -54,6 +57,9 @@ struct Told {
     /// Only where it is asked for; absent when it is not known here.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
+    /// What the broadcaster of the show on air was told, the latest first. Only where it is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warnings: Option<Vec<warnings::Told>>,
 }
 
 impl Told {
@@ -67,6 +73,7 @@ impl Told {
             title: live.title,
             ladder: live.profile,
             window_seconds: live.window_seconds,
+            limits: live.limits,
             slate: live.slate,
             disabled: live.disabled,
             on_air: on_air.is_some(),
@@ -74,6 +81,7 @@ impl Told {
             started: on_air.map(|b| b.availability_start.unwrap_or(b.opened).rfc3339()),
             created: live.created.rfc3339(),
             key: key.map(|key| key.reveal().to_owned()),
+            warnings: None,
         }
     }
 
@@ -84,6 +92,7 @@ impl Told {
             ("state", self.state()),
             ("ladder", self.ladder.to_string()),
             ("window", format!("{} s for a publisher to return", self.window_seconds)),
+            ("limits", limits(&self.limits)),
             ("slate", self.slate.clone().unwrap_or_else(|| "none; the last picture is held".to_owned())),
             ("created", self.created.clone()),
             ("watch", self.watch.clone()),
@@ -93,7 +102,7 @@ impl Told {
         let unknown = || "not known here; `gopcast live rotate-key` makes a new one".to_owned();
         rows.push(("stream key", self.key.clone().unwrap_or_else(unknown)));
         rows.extend(self.broadcast.as_ref().map(|broadcast| ("broadcast", broadcast.to_string())));
-        output::list(&rows)
+        output::list(&rows) + &self.warnings.as_deref().map(warnings::human).unwrap_or_default()
     }
 
     fn state(&self) -> String {
@@ -146,7 +155,11 @@ impl Context {
     }
 
     async fn show(&self, name: &LiveId) -> anyhow::Result<Exit> {
-        let told = self.told(self.live(name).await?, true).await?;
+        let mut told = self.told(self.live(name).await?, true).await?;
+        told.warnings = Some(match &told.broadcast {
+            Some(broadcast) => warnings::of(&self.clients.table, broadcast).await?,
+            None => Vec::new(),
+        });
         if self.args.json {
             output::json(&told)?;
         } else {
@@ -162,13 +175,14 @@ impl Context {
 /// When no stack is running, or it can't do what is asked; the text says why.
 pub async fn run(command: LiveCommand) -> anyhow::Result<Exit> {
     match command {
-        LiveCommand::Create { name, title, ladder, window, slate, stack } => {
+        LiveCommand::Create { name, title, ladder, window, slate, limits, stack } => {
             let slate = slate.as_deref().map(Slate::read).transpose()?;
             let context = Context::find(stack).await?;
             let new = lives::New {
                 title: title.unwrap_or_else(|| name.to_string()),
                 profile: ladder.unwrap_or(context.stack.ladder),
                 window_seconds: window,
+                limits: changed(Limits::default(), &limits),
                 slate: context.store(&name, slate).await?,
                 live: name.clone(),
             };
@@ -181,12 +195,13 @@ pub async fn run(command: LiveCommand) -> anyhow::Result<Exit> {
         }
         LiveCommand::List { stack } => list(&Context::find(stack).await?).await,
         LiveCommand::Show { name, stack } => Context::find(stack).await?.show(&name).await,
-        LiveCommand::Set { name, title, window, slate, no_slate, stack } => {
+        LiveCommand::Set { name, title, window, slate, no_slate, limits, no_limits, stack } => {
             let slate = slate.as_deref().map(Slate::read).transpose()?;
             let context = Context::find(stack).await?;
             let mut live = context.live(&name).await?;
             live.title = title.unwrap_or(live.title);
             live.window_seconds = window.unwrap_or(live.window_seconds);
+            live.limits = changed(if no_limits { Limits::default() } else { live.limits }, &limits);
             live.slate = context.store(&name, slate).await?.or(live.slate.filter(|_| !no_slate));
             context.clients.table.set_live(&live).await?;
             lives::publish_indexes(&context.clients, &name).await?;
@@ -212,6 +227,31 @@ pub async fn run(command: LiveCommand) -> anyhow::Result<Exit> {
         }
         LiveCommand::End { name, stack } => end(&Context::find(stack).await?, &name).await,
         LiveCommand::Delete { name, yes, stack } => delete(&Context::find(stack).await?, &name, yes).await,
+    }
+}
+
+/// Limits with what is asked for in the place of what there was.
+fn changed(limits: Limits, args: &LimitArgs) -> Limits {
+    Limits {
+        bit_rate: args.max_bit_rate.or(limits.bit_rate),
+        size: args.max_resolution.or(limits.size),
+        frame_rate: args.max_fps.or(limits.frame_rate),
+        hours: args.max_hours.or(limits.hours),
+    }
+}
+
+/// Limits for people.
+fn limits(limits: &Limits) -> String {
+    let each = [
+        limits.bit_rate.map(|rate| format!("{rate} kbit/s")),
+        limits.size.map(|size| size.to_string()),
+        limits.frame_rate.map(|rate| format!("{rate} frames a second")),
+        limits.hours.map(|hours| format!("{hours} h")),
+    ];
+    if limits.is_empty() {
+        "none".to_owned()
+    } else {
+        each.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -326,6 +366,7 @@ mod tests {
             key_hash: StreamKey::generate([1; 15]).hash(),
             profile: Profile::P480,
             window_seconds: 60,
+            limits: Limits::default(),
             slate: None,
             disabled: false,
             current: None,
@@ -339,7 +380,7 @@ mod tests {
         assert_eq!(
             serde_json::to_string(&told).unwrap(),
             concat!(
-                r#"{"live":"shoes","title":"Shoes","ladder":"480p","window_seconds":60,"slate":null,"disabled":false,"on_air":false,"broadcast":null,"started":null,"#,
+                r#"{"live":"shoes","title":"Shoes","ladder":"480p","window_seconds":60,"limits":{},"slate":null,"disabled":false,"on_air":false,"broadcast":null,"started":null,"#,
                 r#""created":"1970-01-01T00:00:00.000Z","watch":"http://127.0.0.1:8080/watch/shoes","#,
                 r#""mpd":"http://127.0.0.1:8080/live/shoes/manifest.mpd","rtmps":"rtmps://127.0.0.1:1943/live"}"#
             )
@@ -347,6 +388,10 @@ mod tests {
         let key = StreamKey::generate([1; 15]);
         let told = Told::new(&stack(), live(), None, Some(&key));
         assert!(told.human().contains(key.reveal()));
+        let args = LimitArgs { max_fps: Some(30), ..LimitArgs::default() };
+        let limited = changed(Limits { hours: Some(4), ..Limits::default() }, &args);
+        assert_eq!(limits(&limited), "30 frames a second, 4 h");
+        assert_eq!(limits(&Limits::default()), "none");
         assert!(serde_json::to_string(&told).unwrap().contains(r#""key":"sk_"#));
     }
 
@@ -362,6 +407,7 @@ mod tests {
             filler: false,
             profile: Profile::P480,
             window_seconds: 60,
+            limits: Limits::default(),
             opened: WallTime(1_000_000),
             availability_start: None,
             closed: None,

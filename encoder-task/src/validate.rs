@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use media::{
-    aac,
+    audio,
     chunk::{AudioTrack, Chunk, VideoTrack},
     picture::{Colour, Format, SampleKind},
     time::{Ticks, VIDEO_TIMESCALE},
@@ -43,7 +43,7 @@ pub fn validate(chunk: &Chunk) -> Vec<Verdict> {
         video(chunk, track, &mut out);
     }
     if let Some(track) = &chunk.header.audio {
-        audio(track, &mut out);
+        sound(track, &mut out);
     }
     out
 }
@@ -157,10 +157,10 @@ fn rates(track: &VideoTrack, length: Ticks, say: &mut impl FnMut(Code, String)) 
     }
 }
 
-fn audio(track: &AudioTrack, out: &mut Vec<Verdict>) {
-    match aac::Config::parse(&Bytes::from(track.config.clone())) {
+fn sound(track: &AudioTrack, out: &mut Vec<Verdict>) {
+    match audio::Config::parse(track.codec, &Bytes::from(track.config.clone())) {
         Err(error) => out.push(error.verdict()),
-        Ok(config) if (config.sample_rate, config.channels) != (track.sample_rate, track.channels) => {
+        Ok(config) if (config.sample_rate(), config.channels()) != (track.sample_rate, track.channels) => {
             let message = "The chunk's sound is not what its decoder configuration says.";
             out.push(Verdict::new(Code::ChunkInvalid, message));
         }

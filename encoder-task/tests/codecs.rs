@@ -249,7 +249,6 @@ fn published(name: &str) -> Vec<Chunk> {
         match output {
             Output::Start { first_frame } => assembler.started(first_frame, None),
             Output::Chunk(chunk) => chunks.push(*chunk),
-            Output::Warning(warning) => panic!("{warning:?}"),
         }
     }
     chunks

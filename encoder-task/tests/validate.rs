@@ -40,7 +40,7 @@ fn one_thing_wrong_is_one_verdict() {
     assert_eq!(with(&|c| c.header.video.as_mut().unwrap().sizes[3] = 8_000_000), [Code::BitRate]);
     assert_eq!(with(&|c| c.header.video.as_mut().unwrap().width = 4100), [Code::VideoResolution]);
     assert_eq!(with(&|c| c.header.video.as_mut().unwrap().config.truncate(9)), [Code::VideoProfile]);
-    assert_eq!(with(&|c| c.header.audio.as_mut().unwrap().config = vec![0x0a, 0x10]), [Code::AudioFormat]);
+    assert_eq!(with(&|c| c.header.audio.as_mut().unwrap().config = vec![0x1a, 0x10]), [Code::AudioFormat]);
     assert_eq!(with(&|c| c.header.audio.as_mut().unwrap().channels = 1), [Code::ChunkInvalid]);
     let damaged = with(&|c| {
         let mut payload = c.payload.to_vec();

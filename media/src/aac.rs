@@ -1,6 +1,7 @@
 //! AAC as FLV and MP4 carry it: the `AudioSpecificConfig` (ISO 14496-3, 1.6.2.1), and frames of silence.
 //!
-//! gopcast takes AAC-LC and HE-AAC (both versions), mono or stereo, 8 to 96 kHz, in frames of 1024 samples. HE-AAC is AAC-LC at half the
+//! gopcast carries AAC-LC and HE-AAC (both versions), mono or stereo, at the usual rates from 8 to 96 kHz, in frames of 1024 samples.
+//! More channels, AAC Main and LTP, and other rates are taken to be transcoded ([`Config::carried`]). HE-AAC is AAC-LC at half the
 //! sample rate with hints by which a decoder adds the upper half of the spectrum (SBR) and the second channel (PS). It is counted as what it is
 //! made of: 1024 samples a frame at the lower rate are the 2048 at the higher one that come out. Where only the frames say that there
 //! is SBR, it is invisible here, and as good: decoders find it.
@@ -19,14 +20,18 @@ use crate::{
 pub const CONFIG_MAX: usize = 64;
 /// Samples in every frame.
 pub const FRAME_SAMPLES: u32 = 1024;
-/// Lowest sample rate taken, in Hz.
-pub const SAMPLE_RATE_MIN: u32 = 8_000;
+/// Lowest sample rate taken, in Hz: below, there is nothing to hear.
+pub const SAMPLE_RATE_MIN: u32 = 4_000;
 /// Highest sample rate taken, in Hz.
 pub const SAMPLE_RATE_MAX: u32 = 96_000;
-/// Most bytes of a frame: 6144 bits per channel (ISO 14496-3, 4.5.3.2), two channels, and room for data elements.
+/// Lowest sample rate carried, in Hz: what players take.
+const CARRIED_RATE_MIN: u32 = 8_000;
+/// Most bytes of a frame: 6144 bits per channel (ISO 14496-3, 4.5.3.2), eight channels, and room for data elements.
 pub const FRAME_MAX: usize = 8 << 10;
 
+const OBJECT_MAIN: u32 = 1;
 const OBJECT_LC: u32 = 2;
+const OBJECT_LTP: u32 = 4;
 const OBJECT_SBR: u32 = 5;
 const OBJECT_PS: u32 = 29;
 const OBJECT_ESCAPE: u32 = 31;
@@ -49,7 +54,7 @@ pub enum AacError {
     /// Longer than [`CONFIG_MAX`], or empty.
     #[error("an AAC configuration has 2 to {CONFIG_MAX} bytes, not {0}")]
     Length(usize),
-    /// Neither AAC-LC nor HE-AAC.
+    /// Neither AAC-LC nor HE-AAC nor what can be made AAC-LC of.
     #[error("the sound is {0}; set the audio encoder to AAC-LC")]
     ObjectType(&'static str),
     /// Too low or too high.
@@ -57,7 +62,7 @@ pub enum AacError {
         "the sound has {0} samples a second; gopcast takes {SAMPLE_RATE_MIN} to {SAMPLE_RATE_MAX}, 48000 is best"
     )]
     SampleRate(u32),
-    /// Neither mono nor stereo.
+    /// Channels that the configuration does not name.
     #[error("the sound has {0}; set the audio encoder to mono or stereo")]
     Channels(&'static str),
     /// SBR that makes something else than one or two samples of each.
@@ -83,8 +88,10 @@ pub struct Config {
     pub record: Bytes,
     /// Samples per second and channel that frames count in: of HE-AAC what the AAC-LC in it has.
     pub sample_rate: u32,
-    /// 1 or 2: of HE-AAC version 2 what the AAC-LC in it has.
+    /// 1 to 8: of HE-AAC version 2 what the AAC-LC in it has.
     pub channels: u8,
+    /// It goes to viewers as it is: AAC-LC or HE-AAC, mono or stereo, at a usual rate.
+    pub carried: bool,
     /// Which AAC.
     pub profile: Profile,
 }
@@ -125,7 +132,8 @@ impl Config {
         }
         match object {
             OBJECT_LC => {}
-            1 => return Err(AacError::ObjectType("AAC Main")),
+            OBJECT_MAIN | OBJECT_LTP if profile == Profile::Lc => {}
+            3 => return Err(AacError::ObjectType("AAC-SSR")),
             _ => return Err(AacError::ObjectType("another kind of AAC")),
         }
         if !(SAMPLE_RATE_MIN..=SAMPLE_RATE_MAX).contains(&sample_rate) {
@@ -133,10 +141,15 @@ impl Config {
         }
         let channels = match channels {
             0 => return Err(AacError::Channels("channels given by a program config element")),
-            1 => 1,
-            2 => 2,
-            _ => return Err(AacError::Channels("more than two channels")),
+            // Table 1.19; what lies beyond are layouts that FFmpeg's decoder does not know by number.
+            n @ 1..=6 => u8::try_from(n).unwrap_or(0),
+            7 => 8,
+            _ => return Err(AacError::Channels("an unusual layout of channels")),
         };
+        let carried = object == OBJECT_LC
+            && channels <= 2
+            && sample_rate >= CARRIED_RATE_MIN
+            && SAMPLE_RATES.contains(&sample_rate);
         // GASpecificConfig (4.4.1)
         if b.flag("frameLengthFlag")? {
             return Err(AacError::FrameLength);
@@ -159,7 +172,7 @@ impl Config {
         if profile == Profile::HeV2 && channels != 1 {
             return Err(AacError::Channels("parametric stereo made of more than one channel"));
         }
-        Ok(Self { record: record.clone(), sample_rate, channels, profile })
+        Ok(Self { record: record.clone(), sample_rate, channels, carried, profile })
     }
 
     /// The `codecs` parameter (RFC 6381, section 3.3).
@@ -240,6 +253,27 @@ mod tests {
             let config = parse(bytes).unwrap();
             assert_eq!((config.sample_rate, config.channels, config.codecs()), (rate, channels, "mp4a.40.2"));
             assert_eq!(config.record, bytes);
+            assert!(config.carried);
+        }
+    }
+
+    #[test]
+    fn what_players_do_not_take_is_transcoded() {
+        for (bytes, rate, channels) in [
+            // 5.1 and 7.1, AAC Main, LTP, 7350 Hz, 44 056 Hz by escape.
+            (&[0x11, 0xb0][..], 48_000, 6),
+            (&[0x12, 0x38], 44_100, 8),
+            (&[0x0a, 0x10], 44_100, 2),
+            (&[0x22, 0x10], 44_100, 2),
+            (&[0x16, 0x10], 7_350, 2),
+            (&[0x17, 0x80, 0x56, 0x0c, 0x10], 44_056, 2),
+        ] {
+            let config = parse(bytes).unwrap();
+            assert_eq!(
+                (config.sample_rate, config.channels, config.carried),
+                (rate, channels, false),
+                "{bytes:02x?}"
+            );
         }
     }
 
@@ -271,11 +305,11 @@ mod tests {
                 AacError::Channels("parametric stereo made of more than one channel"),
             ),
             // HE-AAC made of AAC Main.
-            (&[0x2b, 0x11, 0x84, 0x00], AacError::ObjectType("AAC Main")),
-            (&[0x0a, 0x10], AacError::ObjectType("AAC Main")),
-            (&[0x12, 0x30], AacError::Channels("more than two channels")),
+            (&[0x2b, 0x11, 0x84, 0x00], AacError::ObjectType("another kind of AAC")),
+            (&[0x1a, 0x10], AacError::ObjectType("AAC-SSR")),
+            (&[0x12, 0x58], AacError::Channels("an unusual layout of channels")),
             (&[0x12, 0x00], AacError::Channels("channels given by a program config element")),
-            (&[0x16, 0x10], AacError::SampleRate(7_350)),
+            (&[0x17, 0x80, 0x07, 0x6c, 0x10], AacError::SampleRate(3_800)),
             (&[0x12, 0x14], AacError::FrameLength),
             (&[0x12], AacError::Length(1)),
         ];

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Invariants, checked on both ways through: sample sizes add up to the payload; decode times grow; presentation times lie within
-//! `start..end`; the first video sample is the only one marked as IDR; durations of audio samples add up to `end - start`.
+//! `start..end`; the first video sample is the only one marked as IDR; durations of audio samples after the lead add up to `end - start`.
+//! Fields that came later are optional: a chunk that was stored before reads as it did.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
@@ -55,10 +56,36 @@ pub struct Header {
     /// The timeline does not go on from the chunk before (a reconnect, a jump of the publisher's clock).
     #[serde(default)]
     pub discontinuity: bool,
+    /// What only the edge sees of how it came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transit: Option<Transit>,
     /// The pictures; absent in a show without.
     pub video: Option<VideoTrack>,
     /// The sound; absent in a show without.
     pub audio: Option<AudioTrack>,
+}
+
+/// What only the edge sees of how a chunk came: since the chunk before, but for the first field.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transit {
+    /// Frames among the chunk's sound that are silence, put in where none came.
+    #[serde(default)]
+    pub silent: u32,
+    /// Times that the publisher's clock jumped.
+    #[serde(default)]
+    pub jumps: u32,
+    /// Times that the timeline was set anew to wall-clock time, which it had fallen behind.
+    #[serde(default)]
+    pub resets: u32,
+    /// By how much sound had to be corrected to stay with its stamps, in ms: silence put in, and frames left out.
+    #[serde(default)]
+    pub corrected_ms: u32,
+    /// Messages that could not be read.
+    #[serde(default)]
+    pub damaged: u32,
+    /// Pictures that could not be placed.
+    #[serde(default)]
+    pub left_out: u32,
 }
 
 /// Which video coding the samples are in.
@@ -79,6 +106,10 @@ pub enum VideoCodec {
 pub enum AudioCodec {
     /// AAC; `config` is an `AudioSpecificConfig` (ISO 14496-3, 1.6.2.1).
     Aac,
+    /// Opus; `config` is an identification header (RFC 7845, 5.1).
+    Opus,
+    /// MP3; `config` is the header of a frame (ISO 11172-3, 2.4.1.3).
+    Mp3,
 }
 
 /// The pictures of a chunk, in decode order. Times are presentation time in 1/90 000 s.
@@ -117,15 +148,19 @@ pub struct AudioTrack {
     pub config: Vec<u8>,
     /// Samples per second; the track's timescale.
     pub sample_rate: u32,
-    /// Channels: 1 or 2.
+    /// Channels, as they are coded: 1 to 8.
     pub channels: u8,
-    /// Presentation time of the first frame. Not the video's start: sound is cut at its own frame borders.
+    /// How many frames at the front belong to the chunk before: what was heard before `start`, for an encoder that has to transcode the sound
+    /// ([`crate::audio::Config::is_carried`]). They follow each other and this chunk's without a hole. 0 where nothing was heard.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lead: u32,
+    /// Presentation time of the first frame after the lead. Not the video's start: sound is cut at its own frame borders.
     pub start: Ticks,
     /// Presentation time of the end of the last frame.
     pub end: Ticks,
-    /// Duration of each frame: 1024 for AAC, longer where the frame is followed by a hole.
+    /// Duration of each frame: 1024 for AAC, 1152 or 576 for MP3, 120 to 5760 for Opus; longer where the frame is followed by a hole.
     pub durations: Vec<u32>,
-    /// Bytes of each frame.
+    /// Bytes of each frame; 0 for silence in sound that is to be transcoded.
     pub sizes: Vec<u32>,
 }
 
@@ -277,6 +312,12 @@ impl VideoTrack {
 }
 
 impl AudioTrack {
+    /// The lead's frames.
+    #[must_use]
+    pub fn lead(&self) -> usize {
+        usize::try_from(self.lead).unwrap_or(usize::MAX).min(self.durations.len())
+    }
+
     fn check(&self) -> Result<(), ChunkError> {
         let count = self.sizes.len();
         if count == 0 || count > SAMPLES_MAX || self.durations.len() != count {
@@ -285,12 +326,20 @@ impl AudioTrack {
         if self.sample_rate == 0 || self.channels == 0 {
             return Err(ChunkError::Invalid("the audio has no sample rate or no channels"));
         }
-        let length = self.durations.iter().map(|d| i64::from(*d)).sum::<i64>();
+        if self.lead() >= count {
+            return Err(ChunkError::Invalid("the audio has a lead and nothing after it"));
+        }
+        let length = self.durations.iter().skip(self.lead()).map(|d| i64::from(*d)).sum::<i64>();
         if self.durations.contains(&0) || self.start.checked_add(length) != Some(self.end) {
             return Err(ChunkError::Invalid("the audio's durations do not add up to its length"));
         }
         Ok(())
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 mod b64 {
@@ -319,6 +368,7 @@ mod tests {
                 pos: ChunkPos { publish: PublishNo::FIRST, seq: ChunkSeq(0) },
                 received: WallTime(1_700_000_001_000_000),
                 discontinuity: false,
+                transit: None,
                 video: Some(VideoTrack {
                     codec: VideoCodec::Avc,
                     config: vec![1, 66, 0, 30],
@@ -336,6 +386,7 @@ mod tests {
                     config: vec![0x12, 0x10],
                     sample_rate: 44_100,
                     channels: 2,
+                    lead: 0,
                     start: -100,
                     end: 1948,
                     durations: vec![1024, 1024],
@@ -367,7 +418,26 @@ mod tests {
     }
 
     #[test]
+    fn golden_bytes_of_what_came_later() {
+        let mut chunk = sample();
+        chunk.header.transit = Some(Transit { silent: 1, corrected_ms: 21, ..Transit::default() });
+        chunk.header.video = None;
+        let audio = chunk.header.audio.as_mut().unwrap();
+        (audio.codec, audio.lead, audio.start) = (AudioCodec::Opus, 1, 924);
+        chunk.payload = Bytes::from_static(b"aBB");
+        let bytes = chunk.encode().unwrap();
+        let header = std::str::from_utf8(&bytes[8..bytes.len() - 32 - 3]).unwrap();
+        assert_eq!(
+            header,
+            r#"{"live":"demo","broadcast":"018bcfe5-6801-7000-8000-000000000000","publish":1,"seq":0,"received":1700000001000000,"discontinuity":false,"transit":{"silent":1,"jumps":0,"resets":0,"corrected_ms":21,"damaged":0,"left_out":0},"video":null,"audio":{"codec":"opus","config":"EhA=","sample_rate":44100,"channels":2,"lead":1,"start":924,"end":1948,"durations":[1024,1024],"sizes":[1,2]}}"#
+        );
+        assert_eq!(Chunk::decode(&bytes).unwrap(), chunk);
+    }
+
+    #[test]
     fn codings_by_their_names() {
+        let names = [AudioCodec::Aac, AudioCodec::Opus, AudioCodec::Mp3];
+        assert_eq!(serde_json::to_string(&names).unwrap(), r#"["aac","opus","mp3"]"#);
         let names = [VideoCodec::Avc, VideoCodec::Hevc, VideoCodec::Av1];
         assert_eq!(serde_json::to_string(&names).unwrap(), r#"["avc","hevc","av1"]"#);
     }
@@ -387,13 +457,14 @@ mod tests {
 
     #[test]
     fn contradictions_are_refused() {
-        let cases: [fn(&mut Chunk); 6] = [
+        let cases: [fn(&mut Chunk); 7] = [
             |c| c.payload = Bytes::from_static(b"short"),
             |c| c.header.video.as_mut().unwrap().pts[1] = 9000,
             |c| c.header.video.as_mut().unwrap().dts[1] = -3000,
             |c| c.header.video.as_mut().unwrap().pts[1] = 3000,
             |c| c.header.audio.as_mut().unwrap().end = 1949,
             |c| c.header.audio.as_mut().unwrap().durations.clear(),
+            |c| c.header.audio.as_mut().unwrap().lead = 2,
         ];
         for (n, break_it) in cases.iter().enumerate() {
             let mut chunk = sample();

@@ -5,6 +5,7 @@
 //! share this crate (and `service`), never each other.
 
 pub mod aac;
+pub mod audio;
 pub mod av1;
 pub mod avc;
 pub mod bits;
@@ -21,8 +22,11 @@ pub mod index;
 pub mod ingest;
 pub mod ladder;
 pub mod ledger;
+pub mod limits;
+pub mod mp3;
 pub mod nal;
 pub mod names;
+pub mod opus;
 pub mod picture;
 pub mod time;
 pub mod timeline;

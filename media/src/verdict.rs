@@ -69,6 +69,8 @@ codes! {
     GopLong = "gop-long", false;
     /// The GOP is longer than allowed.
     GopTooLong = "gop-too-long", true;
+    /// Pictures came without any key frame to begin with.
+    NoKeyframe = "no-keyframe", true;
     /// A GOP refers to pictures before its start.
     OpenGop = "open-gop", true;
     /// The pictures could not be decoded.
@@ -77,6 +79,18 @@ codes! {
     AudioCodec = "audio-codec", true;
     /// The sample rate or channel count is not one that gopcast takes.
     AudioFormat = "audio-format", true;
+    /// Sound could not be decoded.
+    AudioCorrupt = "audio-corrupt", false;
+    /// No sound for many seconds: there was none from the start, or it is gone.
+    NoAudio = "no-audio", false;
+    /// No pictures for many seconds: there were none from the start, or they are gone.
+    NoVideo = "no-video", false;
+    /// Sound and pictures do not keep the same time.
+    AvDrift = "av-drift", false;
+    /// What is sent takes longer to arrive than it lasts.
+    Starvation = "starvation", false;
+    /// A limit that the operator has set for the live is passed.
+    LiveLimit = "live-limit", true;
     /// The publisher's timestamps jumped; the timeline was re-anchored.
     TimestampJump = "timestamp-jump", false;
     /// The stored chunk can't be read.

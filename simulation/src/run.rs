@@ -155,6 +155,7 @@ async fn lives(world: &Arc<World>, scenario: Scenario) -> Vec<(LiveId, media::id
             key_hash: key_hash.clone(),
             profile: Profile::P360,
             window_seconds: u32::try_from(scenario.window_seconds).unwrap_or(0),
+            limits: media::limits::Limits::default(),
             slate: None,
             disabled: false,
             current: None,

@@ -6,6 +6,7 @@ use anyhow::{Context as _, bail};
 use media::{
     id::{BroadcastId, LiveId, StreamKey},
     ladder::Profile,
+    limits::Limits,
     wire::{AddCue, CueReply, End, EndReply, GatewayRequest},
 };
 use service::{
@@ -33,6 +34,7 @@ pub(crate) struct New {
     pub(crate) title: String,
     pub(crate) profile: Profile,
     pub(crate) window_seconds: u32,
+    pub(crate) limits: Limits,
     /// Key of its slate.
     pub(crate) slate: Option<String>,
 }
@@ -43,13 +45,14 @@ pub(crate) struct New {
 /// [`TableError::Conflict`] if there is one of that name; when the table can't be written.
 pub(crate) async fn create(clients: &Clients, dir: &DataDir, new: New) -> anyhow::Result<StreamKey> {
     let key = StreamKey::generate(clock::random_bytes());
-    let New { live, title, profile, window_seconds, slate } = new;
+    let New { live, title, profile, window_seconds, limits, slate } = new;
     let row = Live {
         live,
         title,
         key_hash: key.hash(),
         profile,
         window_seconds,
+        limits,
         slate,
         disabled: false,
         current: None,
@@ -90,7 +93,14 @@ pub(crate) async fn ensure(
             continue;
         }
         let (live, title) = (name.clone(), name.to_string());
-        let new = New { live, title, profile: ladder, window_seconds: WINDOW_DEFAULT, slate: None };
+        let new = New {
+            live,
+            title,
+            profile: ladder,
+            window_seconds: WINDOW_DEFAULT,
+            limits: Limits::default(),
+            slate: None,
+        };
         create(clients, dir, new).await.with_context(|| format!("creating the live {name}"))?;
     }
     Ok(different)

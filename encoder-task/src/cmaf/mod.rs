@@ -1,4 +1,4 @@
-//! The CMAF packager: encoded pictures and untouched sound → initialization and media segments (ISO 23000-19, ISO 14496-12).
+//! The CMAF packager: encoded pictures, and sound untouched or encoded, → initialization and media segments (ISO 23000-19, ISO 14496-12).
 //!
 //! A pure function with deterministic bytes. Invariants, which `broadcast verify` and players rely on:
 //! - a media segment is one fragment; its `tfdt` plus the durations in its `trun` is the next segment's `tfdt`, to the tick, as long
@@ -19,7 +19,7 @@ use media::{
 };
 use sha2::{Digest, Sha256};
 
-use crate::transcode::{EncodedTrack, Transcoded};
+use crate::transcode::{EncodedSound, EncodedTrack, Sound, Transcoded};
 use segment::Fragment;
 
 /// Hexadecimal digits of a configuration's name: 64 bits, for the handful of configurations that a broadcast has.
@@ -75,8 +75,12 @@ pub fn package(chunk: &Chunk, transcoded: &Transcoded) -> Result<Vec<Packaged>, 
             out.push(package_video(track, (video.start, video.end), sequence)?);
         }
     }
-    if let Some(audio) = &chunk.header.audio {
-        out.push(package_audio(audio, &chunk.audio_samples(), sequence)?);
+    match (&transcoded.sound, &chunk.header.audio) {
+        (Sound::AsItIs, Some(audio)) => out.push(package_audio(audio, &chunk.audio_samples(), sequence)?),
+        (Sound::Encoded(EncodedSound { track, frames }), _) if !frames.is_empty() => {
+            out.push(package_audio(track, frames, sequence)?);
+        }
+        _ => {}
     }
     Ok(out)
 }

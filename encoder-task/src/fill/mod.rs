@@ -23,7 +23,7 @@ use media::{
 pub use self::image::{IMAGE_BYTES_MAX, IMAGE_PIXELS_MAX, IMAGE_SIDE_MAX, ImageError};
 use crate::{
     cmaf::{self, PackageError, Packaged},
-    transcode::{EncodedTrack, Plan, Still, TranscodeError},
+    transcode::{self, EncodedTrack, Plan, Still, TranscodeError},
 };
 use image::ImageFile;
 
@@ -104,8 +104,8 @@ impl Source {
         let video = chunk.header.video.as_ref();
         let still = video.map(|video| Still::last_of(chunk, video, plan)).transpose()?.map(Arc::new);
         let sound = chunk.header.audio.as_ref().map(|audio| SoundFormat {
-            track: AudioTrack { durations: Vec::new(), sizes: Vec::new(), ..audio.clone() },
-            silence: aac::silence(audio.channels),
+            silence: aac::silence(transcode::sound::format(audio).channels),
+            track: transcode::sound::format(audio),
         });
         Ok(Self { still, sound, kept: Mutex::default() })
     }

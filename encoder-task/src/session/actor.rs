@@ -28,7 +28,9 @@ use super::{
     fill::{Filled, Filler, Follows},
     finish::{FinishError, chain, finish, write_indexes},
     job::{JobError, Product},
+    judge::{Judge, Said},
     latency::Latencies,
+    notes::{Note, Notes},
     publisher::{PublishError, Publisher, View},
 };
 
@@ -52,6 +54,8 @@ pub struct Session {
     /// Done, waiting for their turn to be committed. At most [`super::PIPELINE`].
     products: HashMap<ChunkPos, Product>,
     warnings: Vec<Verdict>,
+    judge: Judge,
+    notes: Notes,
     /// Why the latest publish must stop.
     fatal: Option<(PublishNo, Verdict)>,
     /// The pages' indexes say that it is on air.
@@ -110,6 +114,7 @@ enum Outcome {
     Published(Box<Publisher>, Vec<Unlisted>, Result<(), PublishError>),
     Finished(Result<(), FinishError>),
     Announced,
+    Noted(()),
 }
 
 /// What a look finds.
@@ -135,7 +140,14 @@ pub enum End {
 type Work = FuturesUnordered<BoxFuture<'static, Outcome>>;
 
 impl Session {
-    pub(super) fn new(deps: Deps, meta: Broadcast, binding: Binding, core: Core, ledger: Ledger) -> Self {
+    pub(super) fn new(
+        deps: Deps,
+        meta: Broadcast,
+        binding: Binding,
+        core: Core,
+        ledger: Ledger,
+        judge: Judge,
+    ) -> Self {
         // A takeover starts with what its predecessor committed but may not have published.
         let dirty = !ledger.rows.is_empty();
         let closing = meta.state != State::Live;
@@ -150,6 +162,8 @@ impl Session {
             view,
             products: HashMap::new(),
             warnings: Vec::new(),
+            judge,
+            notes: Notes::default(),
             fatal: None,
             announced: false,
             finishing: false,
@@ -192,6 +206,11 @@ impl Session {
             }
             work.extend(self.read_cues());
             work.extend(self.publish(&draining));
+            work.extend(
+                self.notes
+                    .next(&self.deps, &self.meta.broadcast)
+                    .map(|note| note.map(Outcome::Noted).boxed()),
+            );
             let now = self.deps.clock.now();
             let until = self.core.wake(now).map(|at| u64::try_from(at.micros_since(now)).unwrap_or(0));
             tokio::select! {
@@ -297,9 +316,9 @@ impl Session {
             Effect::List(after) => list(deps, id, after).map(Outcome::Listed).boxed(),
             Effect::Look => look(deps, self.meta.clone(), self.binding.clone(), self.core.last()).boxed(),
             Effect::Start(pos) => {
-                let (live, profile) = (self.meta.live.clone(), self.meta.profile);
+                let (live, profile, limits) = (self.meta.live.clone(), self.meta.profile, self.meta.limits);
                 let span = self.span(pos);
-                async move { Outcome::Done(pos, deps.workshop.run(&live, &id, profile, pos).await) }
+                async move { Outcome::Done(pos, deps.workshop.run(&live, &id, profile, &limits, pos).await) }
                     .instrument(span)
                     .boxed()
             }
@@ -392,7 +411,7 @@ impl Session {
             Outcome::Looked(Ok(Looked::Stale)) => return Err(End::Fenced),
             Outcome::Listed(Err(error)) | Outcome::Looked(Err(error)) => return Err(End::Failed(error)),
             Outcome::Done(pos, Ok(product)) => {
-                self.judge(&product);
+                self.found(&product);
                 let place = product.place;
                 self.products.insert(pos, product);
                 self.core.handle(now, Input::Done(pos, Some(place)));
@@ -448,19 +467,49 @@ impl Session {
             Outcome::Finished(Err(error)) if error.is_fence() => return Err(End::Fenced),
             Outcome::Finished(Err(error)) => return Err(End::Failed(chain(&error))),
             Outcome::Announced => {}
+            Outcome::Noted(()) => self.notes.done(),
         }
         Ok(())
     }
 
-    /// Keeps what the broadcaster should hear.
-    fn judge(&mut self, product: &Product) {
+    /// Logs what was found in a chunk. What ends the publish does so at once, whenever the chunk's turn comes.
+    fn found(&mut self, product: &Product) {
         for verdict in &product.verdicts {
             tracing::warn!(live = %self.meta.live, broadcast = %self.meta.broadcast, publish = product.pos.publish.get(), seq = product.pos.seq.0,
                 code = verdict.code.as_str(), message = %verdict.message, "verdict");
             if verdict.code.is_fatal() {
-                self.fatal = Some((product.pos.publish, verdict.clone()));
-            } else if self.warnings.len() < WARNINGS_MAX && !self.warnings.contains(verdict) {
-                self.warnings.push(verdict.clone());
+                self.stop(product.pos.publish, verdict);
+            }
+        }
+    }
+
+    /// The publish must stop.
+    fn stop(&mut self, publish: PublishNo, verdict: &Verdict) {
+        let again =
+            self.fatal.as_ref().is_some_and(|(of, known)| *of == publish && known.code == verdict.code);
+        if !again {
+            self.notes.push(Note::began(publish, verdict.clone(), self.deps.clock.now()));
+            self.fatal = Some((publish, verdict.clone()));
+        }
+    }
+
+    /// Says what a committed chunk shows of the stream: to the broadcaster with the next notice's answer, to the operator in the table.
+    fn judge(&mut self, product: &Product) {
+        let (publish, now) = (product.pos.publish, self.deps.clock.now());
+        for said in self.judge.chunk(&product.facts, &product.verdicts, &self.meta.limits) {
+            match said {
+                Said::Raised(verdict) if verdict.code.is_fatal() => self.stop(publish, &verdict),
+                Said::Raised(verdict) => {
+                    self.notes.push(Note::began(publish, verdict.clone(), now));
+                    if self.warnings.len() < WARNINGS_MAX {
+                        self.warnings.push(verdict);
+                    }
+                }
+                Said::Cleared(code) => {
+                    event!("warning-cleared", live = %self.meta.live, broadcast = %self.meta.broadcast, publish = publish.get(), code = code.as_str());
+                    self.warnings.retain(|warning| warning.code != code);
+                    self.notes.push(Note::ended(code, now));
+                }
             }
         }
     }
@@ -478,6 +527,7 @@ impl Session {
                 if row.late {
                     event!("chunk-late", live = %self.meta.live, broadcast = %self.meta.broadcast, publish = pos.publish.get(), seq = pos.seq.0);
                 }
+                self.judge(&product);
                 let shown = (!row.late).then_some(product.place);
                 if let Some(place) = shown {
                     self.unmeasured.add(place, product.received);
@@ -493,7 +543,7 @@ impl Session {
                 self.core.handle(now, Input::Committed(pos, shown));
             }
             Committed::Again(product, binding) => {
-                self.products.insert(pos, product);
+                self.products.insert(pos, *product);
                 self.core.handle(now, Input::Refused(bounds(&binding)));
                 self.binding = binding;
             }

@@ -1,6 +1,6 @@
 //! Taking a broadcast up: whose it is, and what is committed of it.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use media::{
     id::{BroadcastId, ChunkPos, EncoderId, Epoch},
@@ -17,7 +17,11 @@ use super::{
     core::{Core, Input, Line, Place, Start},
     decide::{Ownership, ownership},
     job::Workshop,
+    judge::Judge,
 };
+
+/// How long is waited for what the encoder before said of the stream: a read takes some milliseconds, and no viewer waits for this one.
+const WARNINGS_PATIENCE: Duration = Duration::from_millis(300);
 
 /// What a session works with.
 #[derive(Debug, Clone)]
@@ -83,7 +87,18 @@ impl Claim {
         let Self { deps, meta, binding } = self;
         let id = &meta.broadcast;
         let ledger = deps.workshop.health.patiently("ledger", || deps.table.ledger(id)).await?;
-        let found = deps.workshop.health.insist("binding", || deps.table.binding(id)).await?;
+        let (found, said) = tokio::join!(
+            deps.workshop.health.insist("binding", || deps.table.binding(id)),
+            tokio::time::timeout(WARNINGS_PATIENCE, deps.table.warnings(id)),
+        );
+        let found = found?;
+        // What can't be known is said again.
+        let said = said.ok().and_then(Result::ok).unwrap_or_default();
+        let judge = Judge::resume(
+            said.iter()
+                .filter(|warning| warning.active && warning.publish == meta.publish)
+                .map(|w| w.verdict.code),
+        );
         if found.is_none_or(|found| found.epoch != binding.epoch) {
             return Ok(None);
         }
@@ -108,7 +123,7 @@ impl Claim {
         tracing::info!(live = %meta.live, broadcast = %id, epoch = binding.epoch.0, rows = ledger.rows.len(),
             late = ledger.late.len(), fills = ledger.fills.len(),
             closed = meta.closed.map(|closed| closed.reason == CloseReason::Unpublished), "broadcast taken up");
-        Ok(Some(Box::new(Session::new(deps, meta, binding, core, ledger))))
+        Ok(Some(Box::new(Session::new(deps, meta, binding, core, ledger, judge))))
     }
 }
 

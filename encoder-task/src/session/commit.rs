@@ -22,7 +22,7 @@ pub(super) enum Committed {
     /// It is in the ledger. The binding as it is now.
     Done(Box<(Row, Product)>, Binding),
     /// The timeline has changed: it is to be decided anew.
-    Again(Product, Binding),
+    Again(Box<Product>, Binding),
     /// It has no place in the ledger; the log says why.
     Skipped(Option<Binding>),
     /// Somebody else has the broadcast.
@@ -82,7 +82,7 @@ async fn try_commit(
     Ok(match commit_refused(binding, found, &row, there) {
         Refused::Fenced => Committed::Fenced,
         Refused::Done(binding) => Committed::Done(Box::new((row, product)), binding),
-        Refused::Again(binding) => Committed::Again(product, binding),
+        Refused::Again(binding) => Committed::Again(Box::new(product), binding),
         Refused::Taken(binding) => {
             lost(id, product.pos, "its place on the timeline is taken");
             Committed::Skipped(Some(binding))

@@ -241,6 +241,7 @@ mod tests {
             filler: false,
             profile: media::ladder::Profile::ALL[0],
             window_seconds: 60,
+            limits: media::limits::Limits::default(),
             opened: WallTime(0),
             availability_start: None,
             closed: None,

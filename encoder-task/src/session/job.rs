@@ -12,6 +12,7 @@ use media::{
     id::{BroadcastId, ChunkPos, LiveId},
     ladder::Profile,
     ledger::{AUDIO_RUNG, Init, Naming, Object, Segment},
+    limits::Limits,
     names,
     time::{VIDEO_TIMESCALE, WallTime, rescale},
     verdict::Verdict,
@@ -25,6 +26,7 @@ use tokio::time::Instant;
 
 use super::{
     core::Place,
+    judge::Facts,
     transcoder::{Made, Transcoder},
 };
 use crate::{cmaf::Packaged, retry::Health};
@@ -61,6 +63,8 @@ pub struct Product {
     pub received: WallTime,
     /// When its last rung was encoded, by this process's clock.
     pub encoded: WallTime,
+    /// What else there is to know of it.
+    pub facts: Facts,
     /// How long transcoding and packaging took, waiting for a slot left out.
     pub transcode_ms: u64,
     /// What is wrong with it: warnings, and at most one fatal verdict.
@@ -119,12 +123,17 @@ impl Workshop {
         live: &LiveId,
         broadcast: &BroadcastId,
         profile: Profile,
+        limits: &Limits,
         pos: ChunkPos,
     ) -> Result<Product, JobError> {
         let (chunk, source) = self.fetch(broadcast, pos).await?;
         let place = place(chunk.header.video.as_ref(), chunk.header.audio.as_ref());
         let (discontinuity, received) = (chunk.header.discontinuity, chunk.header.received);
-        let made = self.transcoder.transcode(chunk, profile).await.map_err(JobError::Crashed)?;
+        let facts = Facts::new(&chunk.header, place);
+        let made = match limits.check(&chunk.header) {
+            Some(verdict) => Made { packaged: Vec::new(), verdicts: vec![verdict], transcode_ms: 0 },
+            None => self.transcoder.transcode(chunk, profile).await.map_err(JobError::Crashed)?,
+        };
         let encoded = self.health.now();
         let Made { packaged, verdicts, transcode_ms } = made;
         if transcode_ms > 0 {
@@ -147,6 +156,7 @@ impl Workshop {
             inits,
             received,
             encoded,
+            facts,
             transcode_ms,
             verdicts,
         })

@@ -157,8 +157,11 @@ impl Still for Picture {
 /// Transcodes and packages. Sound goes on even when the pictures can't be decoded.
 fn make(chunk: &Chunk, plan: &Plan) -> (Vec<Packaged>, Vec<Verdict>) {
     let corrupt = |error: &dyn std::error::Error| Verdict::new(Code::VideoCorrupt, error.to_string());
-    let transcoded = transcode::transcode(chunk, plan)
-        .unwrap_or_else(|error| Transcoded { tracks: Vec::new(), warnings: vec![corrupt(&error)] });
+    let transcoded = transcode::transcode(chunk, plan).unwrap_or_else(|error| {
+        let (sound, mut warnings) = transcode::sound::transcode(chunk);
+        warnings.push(corrupt(&error));
+        Transcoded { tracks: Vec::new(), sound, warnings }
+    });
     match cmaf::package(chunk, &transcoded) {
         Ok(packaged) => (packaged, transcoded.warnings),
         Err(error) => (Vec::new(), vec![corrupt(&error)]),

@@ -1,4 +1,5 @@
 //! One chunk's pictures → the rungs of its ladder: decode, survey (`survey`), scale from rung to rung, encode all rungs side by side.
+//! Its sound goes as it is, or is transcoded ([`sound`]).
 //!
 //! A pure function of chunk and plan (no clock; no I/O but x264's statistics, which live as long as the call): the same chunk and plan
 //! give the same bytes on machines whose processors have the same instructions, however many cores they have.
@@ -12,7 +13,9 @@ mod nal;
 mod order;
 mod params;
 mod pipeline;
+mod resample;
 mod rung;
+pub mod sound;
 mod still;
 mod survey;
 
@@ -29,6 +32,7 @@ pub use libav::LibavError;
 pub(crate) use params::gcd;
 pub use params::{Colour, REORDER_FRAMES, nominal_rate};
 pub use pipeline::{transcode, transcode_each};
+pub use sound::{EncodedSound, Sound};
 pub(crate) use still::Still;
 
 /// How much work x264 puts into a picture. Slower ones than these cost more than a live ladder can pay.
@@ -74,6 +78,8 @@ pub struct Plan {
 pub struct Transcoded {
     /// One per rendition, largest first; empty for a chunk without pictures.
     pub tracks: Vec<EncodedTrack>,
+    /// The sound.
+    pub sound: Sound,
     /// What the broadcaster should know.
     pub warnings: Vec<Verdict>,
 }

@@ -20,6 +20,7 @@ use super::{
     libav::{Decoder, Picture},
     params::{Pace, nominal_rate},
     rung::{self, Look, Order, Shot},
+    sound,
     survey::{Statistics, Surveyor},
 };
 
@@ -44,15 +45,17 @@ const HELD_BYTES_MAX: u64 = 192 << 20;
 /// When not one picture can be decoded, or FFmpeg fails.
 pub fn transcode(chunk: &Chunk, plan: &Plan) -> Result<Transcoded, TranscodeError> {
     let done = Mutex::new(Vec::new());
-    let warnings = transcode_each(chunk, plan, &|track| {
+    let mut warnings = transcode_each(chunk, plan, &|track| {
         done.lock().unwrap_or_else(PoisonError::into_inner).push(track);
     })?;
     let mut tracks: Vec<EncodedTrack> = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     tracks.sort_by_key(|track| std::cmp::Reverse(track.rendition.height.min(track.rendition.width)));
-    Ok(Transcoded { tracks, warnings })
+    let (sound, of_sound) = sound::transcode(chunk);
+    warnings.extend(of_sound);
+    Ok(Transcoded { tracks, sound, warnings })
 }
 
-/// The same, with each rendition given to `out` as soon as it is done, by whichever thread has done it; usually the smallest first.
+/// The pictures alone, with each rendition given to `out` as soon as it is done, by whichever thread has done it; usually the smallest first.
 ///
 /// # Errors
 /// The same. What was given before an error is not to be used.

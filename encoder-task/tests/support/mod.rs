@@ -156,6 +156,7 @@ impl Source {
                         pos: ChunkPos { publish: PublishNo::FIRST, seq: ChunkSeq(u32::try_from(n).unwrap()) },
                         received: WallTime(1_700_000_001_000_000),
                         discontinuity: false,
+                        transit: None,
                         video: Some(VideoTrack {
                             codec: self.codec,
                             config: config.clone(),
@@ -173,6 +174,7 @@ impl Source {
                             config: asc.clone(),
                             sample_rate: self.sample_rate,
                             channels: self.channels,
+                            lead: 0,
                             start: sound[0].0,
                             end: sound[0].0 + 1024 * i64::try_from(sound.len()).unwrap(),
                             durations: vec![1024; sound.len()],

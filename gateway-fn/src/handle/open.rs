@@ -109,6 +109,7 @@ impl Gateway {
             filler: request.filler,
             profile: live.profile,
             window_seconds: live.window_seconds,
+            limits: live.limits,
             opened: now,
             availability_start: None,
             closed: None,

@@ -86,6 +86,7 @@ impl Stack {
             key_hash: key(name).hash(),
             profile: Profile::P360,
             window_seconds: WINDOW_SECONDS,
+            limits: media::limits::Limits::default(),
             slate: None,
             disabled: false,
             current: None,

@@ -175,6 +175,7 @@ impl World {
             key_hash: key(name).hash(),
             profile: Profile::P360,
             window_seconds: WINDOW_SECONDS,
+            limits: media::limits::Limits::default(),
             slate: None,
             disabled: false,
             current: None,

@@ -239,6 +239,7 @@ async fn a_broadcast_that_everybody_has_left_is_finished_by_the_next_open() {
         filler: false,
         profile: Profile::P360,
         window_seconds: WINDOW_SECONDS,
+        limits: media::limits::Limits::default(),
         opened: yesterday,
         availability_start: None,
         closed: None,

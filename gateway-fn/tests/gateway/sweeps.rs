@@ -159,6 +159,7 @@ async fn a_sweep_finds_an_encoder_for_a_publish_that_never_began() {
         filler: false,
         profile: Profile::P360,
         window_seconds: WINDOW_SECONDS,
+        limits: media::limits::Limits::default(),
         opened,
         availability_start: None,
         closed: None,

@@ -39,11 +39,10 @@ impl<S, B: Backend> Connection<S, B> {
     }
 
     /// Does something with the publish on air, and acts on what comes of it.
-    pub(super) fn media(&mut self, act: impl FnOnce(&mut Publish<B>) -> Result<Vec<Verdict>, Verdict>) {
+    pub(super) fn media(&mut self, act: impl FnOnce(&mut Publish<B>) -> Result<(), Verdict>) {
         let Show::OnAir(publish) = &mut self.show else { return };
-        match act(publish) {
-            Ok(warnings) => warnings.iter().for_each(|warning| self.warn(warning)),
-            Err(verdict) => self.stop(&verdict, true),
+        if let Err(verdict) = act(publish) {
+            self.stop(&verdict, true);
         }
     }
 
@@ -59,9 +58,9 @@ impl<S, B: Backend> Connection<S, B> {
 
     pub(super) fn warn(&mut self, verdict: &Verdict) {
         let Show::OnAir(publish) = &self.show else { return };
-        let live = &publish.opened().live;
+        let Opened { live, broadcast, publish, .. } = publish.opened();
         WARNED.inc(verdict.code.as_str());
-        event!("publish-warning", live = %live, code = verdict.code.as_str(), reason = verdict.message);
+        event!("publish-warning", live = %live, broadcast = %broadcast, publish = publish.get(), code = verdict.code.as_str(), reason = verdict.message);
         let told =
             self.session.notify_status(StatusLevel::Warning, "NetStream.Publish.Warning", &sentence(verdict));
         if told.is_err() {

@@ -156,12 +156,7 @@ impl<B: Backend> Publish<B> {
     }
 
     /// A video message.
-    pub(super) fn video(
-        &mut self,
-        arrival: WallTime,
-        timestamp: u32,
-        body: &Bytes,
-    ) -> Result<Vec<Verdict>, Verdict> {
+    pub(super) fn video(&mut self, arrival: WallTime, timestamp: u32, body: &Bytes) -> Result<(), Verdict> {
         if let Ok(flv::Video::Picture { keyframe, .. }) = flv::video(body) {
             // The GOP before it is whole.
             if keyframe && self.leaving.is_some() {
@@ -174,12 +169,7 @@ impl<B: Backend> Publish<B> {
     }
 
     /// An audio message.
-    pub(super) fn audio(
-        &mut self,
-        arrival: WallTime,
-        timestamp: u32,
-        body: &Bytes,
-    ) -> Result<Vec<Verdict>, Verdict> {
+    pub(super) fn audio(&mut self, arrival: WallTime, timestamp: u32, body: &Bytes) -> Result<(), Verdict> {
         self.assembler.audio(arrival, timestamp, body)?;
         self.drain()
     }
@@ -190,7 +180,7 @@ impl<B: Backend> Publish<B> {
     }
 
     /// Lets time pass.
-    pub(super) fn tick(&mut self) -> Result<Vec<Verdict>, Verdict> {
+    pub(super) fn tick(&mut self) -> Result<(), Verdict> {
         self.assembler.tick(self.backend.clock().now());
         if self.leaving.is_some_and(|since| since.elapsed() >= LEAVE_MAX) {
             return Err(draining());
@@ -210,12 +200,12 @@ impl<B: Backend> Publish<B> {
     ///
     /// # Errors
     /// When there is nothing to wait for: no GOP has begun, or what comes is not read.
-    pub(super) fn leave(&mut self) -> Result<Vec<Verdict>, Verdict> {
+    pub(super) fn leave(&mut self) -> Result<(), Verdict> {
         if !self.pictures || self.queue.full() || self.assembler.blocked() {
             return Err(draining());
         }
         self.leaving.get_or_insert_with(Instant::now);
-        Ok(Vec::new())
+        Ok(())
     }
 
     /// How long not to read from the publisher, if so; it may be looked at again sooner.
@@ -227,9 +217,8 @@ impl<B: Backend> Publish<B> {
         pacing::wait(self.assembler.lead_micros(self.backend.clock().now()), passed)
     }
 
-    /// Takes what the assembler has to say: chunks to the queue, warnings to the caller.
-    fn drain(&mut self) -> Result<Vec<Verdict>, Verdict> {
-        let mut warnings = Vec::new();
+    /// Takes what the assembler has to say: chunks to the queue. What is amiss with the stream is in the chunks, for the encoder to judge.
+    fn drain(&mut self) -> Result<(), Verdict> {
         while let Some(output) = self.assembler.poll() {
             match output {
                 Output::Start { first_frame } => {
@@ -240,10 +229,9 @@ impl<B: Backend> Publish<B> {
                     self.seat.reaches(end(&chunk.header));
                     self.queue.push(chunk)?;
                 }
-                Output::Warning(warning) => warnings.push(warning),
             }
         }
-        Ok(warnings)
+        Ok(())
     }
 
     fn ask_start(&self, first_frame: WallTime) -> Starting {
@@ -289,7 +277,7 @@ impl<B: Backend> Publish<B> {
             StartReply::Started { availability_start, resume_at } => {
                 // The gateway knows what is committed; what an earlier publish has stored last may not be yet.
                 self.assembler.started(availability_start, resume_at.max(Some(self.seat.begins_at())));
-                self.drain().map(|_| ())
+                self.drain()
             }
             StartReply::Stop(verdict) => Err(verdict),
         }

@@ -3,11 +3,15 @@
 use bytes::Bytes;
 
 use super::{Audio, FlvError, Tag, byte, enhanced, names};
+use crate::chunk::AudioCodec;
 
 const TAG: Tag = Tag::Audio;
 /// `SoundFormat`s.
+const SOUND_MP3: u8 = 2;
 const SOUND_ENHANCED: u8 = 9;
 const SOUND_AAC: u8 = 10;
+/// MP3 at 8 kHz, for which the old header has no rate. What a frame says counts in any case.
+const SOUND_MP3_8K: u8 = 14;
 
 /// `AudioPacketType`s of the enhanced header; the first two are also those of the old one.
 const SEQUENCE_START: u8 = 0;
@@ -19,31 +23,36 @@ const MULTITRACK: u8 = 5;
 /// Reads an audio tag's body.
 ///
 /// # Errors
-/// When the body is cut, or its coding is not AAC.
+/// When the body is cut, or its coding is none that gopcast takes.
 pub fn audio(body: &Bytes) -> Result<Audio, FlvError> {
     let Some(first) = body.first().copied() else { return Ok(Audio::Nothing) };
     match first >> 4 {
         SOUND_AAC => {
             let kind = byte(body, 1, TAG, "AAC packet type")?;
             let unknown = FlvError::PacketType { tag: TAG, at: 1, kind };
-            aac(kind, body.slice(2..)).ok_or(unknown)
+            packet(AudioCodec::Aac, kind, body.slice(2..)).ok_or(unknown)
         }
+        SOUND_MP3 | SOUND_MP3_8K => Ok(frame(AudioCodec::Mp3, body.slice(1..))),
         SOUND_ENHANCED => {
             // Sub-millisecond offsets are of no use here: sound is placed by counting its samples.
             let enhanced::Prelude { kind, kind_at, next, .. } = enhanced::prelude(body, TAG)?;
             if kind == MULTITRACK {
                 return Err(FlvError::Multitrack(TAG));
             }
-            let code = enhanced::four_cc(body, next, TAG)?;
-            if &code != b"mp4a" {
-                return Err(FlvError::AudioCodec(names::four_cc(code)));
-            }
+            let codec = match &enhanced::four_cc(body, next, TAG)? {
+                b"mp4a" => AudioCodec::Aac,
+                b"Opus" => AudioCodec::Opus,
+                b".mp3" => AudioCodec::Mp3,
+                other => return Err(FlvError::AudioCodec(names::four_cc(*other))),
+            };
             match kind {
-                // AAC's own configuration says how many channels there are and in which order.
+                // The coding's own configuration says how many channels there are and in which order.
                 SEQUENCE_END | MULTICHANNEL_CONFIG => Ok(Audio::Nothing),
+                // MP3 has none, and whoever sends one all the same means nothing by it.
+                SEQUENCE_START if codec == AudioCodec::Mp3 => Ok(Audio::Nothing),
                 _ => {
                     let unknown = FlvError::PacketType { tag: TAG, at: kind_at, kind };
-                    aac(kind, body.slice(next + 4..)).ok_or(unknown)
+                    packet(codec, kind, body.slice(next + 4..)).ok_or(unknown)
                 }
             }
         }
@@ -51,11 +60,14 @@ pub fn audio(body: &Bytes) -> Result<Audio, FlvError> {
     }
 }
 
-fn aac(kind: u8, payload: Bytes) -> Option<Audio> {
+fn packet(codec: AudioCodec, kind: u8, payload: Bytes) -> Option<Audio> {
     match kind {
-        SEQUENCE_START => Some(Audio::Config(payload)),
-        CODED_FRAMES if payload.is_empty() => Some(Audio::Nothing),
-        CODED_FRAMES => Some(Audio::Frame(payload)),
+        SEQUENCE_START => Some(Audio::Config { codec, record: payload }),
+        CODED_FRAMES => Some(frame(codec, payload)),
         _ => None,
     }
+}
+
+fn frame(codec: AudioCodec, data: Bytes) -> Audio {
+    if data.is_empty() { Audio::Nothing } else { Audio::Frame { codec, data } }
 }

@@ -1,7 +1,7 @@
 //! The bodies of FLV video and audio tags, which are also those of RTMP video and audio messages (Adobe FLV 10.1, E.4.2 and E.4.3;
 //! Enhanced RTMP v1 and v2).
 //!
-//! Zero-copy: payloads share the body's bytes. H.264, HEVC, AV1 and AAC are read, the first and the last also with the old header;
+//! Zero-copy: payloads share the body's bytes. H.264, HEVC and AV1, AAC, MP3 and Opus are read, H.264, AAC and MP3 also with the old header;
 //! every other coding, and several tracks in one message, are recognised and refused by name. No body panics.
 
 mod audio;
@@ -14,7 +14,7 @@ use thiserror::Error;
 
 pub use self::{audio::audio, video::video};
 use crate::{
-    chunk::VideoCodec,
+    chunk::{AudioCodec, VideoCodec},
     verdict::{Code, Verdict},
 };
 
@@ -51,10 +51,20 @@ pub enum Video {
 /// An audio tag's body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Audio {
-    /// An `AudioSpecificConfig`.
-    Config(Bytes),
-    /// One raw AAC frame.
-    Frame(Bytes),
+    /// A decoder configuration.
+    Config {
+        /// Of this coding.
+        codec: AudioCodec,
+        /// The record, as [`AudioCodec`] says.
+        record: Bytes,
+    },
+    /// One raw AAC frame, one packet of Opus, or frames of MP3 (usually one).
+    Frame {
+        /// In this coding.
+        codec: AudioCodec,
+        /// The bytes.
+        data: Bytes,
+    },
     /// Nothing that matters here: an empty body, the end of the sequence, an order of channels.
     Nothing,
 }
@@ -108,7 +118,7 @@ pub enum FlvError {
         "the video is {0} in an old FLV header; send it as Enhanced RTMP, or set the video encoder to H.264"
     )]
     OldHeader(&'static str),
-    /// Not AAC.
+    /// A coding of sound that is not taken.
     #[error("the sound is {0}; set the audio encoder to AAC")]
     AudioCodec(String),
     /// More than one track in one message.

@@ -6,11 +6,9 @@ pub(super) fn four_cc(code: [u8; 4]) -> String {
         b"vvc1" => "VVC (vvc1)".to_owned(),
         b"vp09" => "VP9 (vp09)".to_owned(),
         b"vp08" => "VP8 (vp08)".to_owned(),
-        b"Opus" => "Opus".to_owned(),
         b"ac-3" => "AC-3".to_owned(),
         b"ec-3" => "E-AC-3".to_owned(),
         b"fLaC" => "FLAC".to_owned(),
-        b".mp3" => "MP3".to_owned(),
         other if other.iter().all(u8::is_ascii_graphic) => other.iter().map(|b| char::from(*b)).collect(),
         other => format!("of the unknown kind {}", hex::encode(other)),
     }
@@ -31,7 +29,6 @@ pub(super) fn sound_format(format: u8) -> String {
     match format {
         0 | 3 => "PCM".to_owned(),
         1 => "ADPCM".to_owned(),
-        2 | 14 => "MP3".to_owned(),
         4..=6 => "Nellymoser".to_owned(),
         7 => "G.711 A-law".to_owned(),
         8 => "G.711 mu-law".to_owned(),

@@ -42,14 +42,38 @@ fn avc_in_both_headers() {
     assert_eq!(v(b"\xa3avc1\x09"), picture(false, 0, &[9]));
 }
 
+fn frame(codec: AudioCodec, data: &'static [u8]) -> Result<Audio, FlvError> {
+    Ok(Audio::Frame { codec, data: Bytes::from_static(data) })
+}
+
+#[test]
+fn opus_and_mp3() {
+    let head = Audio::Config { codec: AudioCodec::Opus, record: Bytes::from_static(b"OpusHead") };
+    assert_eq!(a(b"\x90OpusOpusHead"), Ok(head));
+    assert_eq!(a(b"\x91Opus\xfc\x01"), frame(AudioCodec::Opus, &[0xfc, 1]));
+    assert_eq!(a(b"\x92Opus"), Ok(Audio::Nothing));
+    assert_eq!(a(b"\x91.mp3\xff\xfb"), frame(AudioCodec::Mp3, &[0xff, 0xfb]));
+    assert_eq!(a(b"\x90.mp3"), Ok(Audio::Nothing));
+    assert_eq!(a(&[0x2f, 0xff, 0xfb]), frame(AudioCodec::Mp3, &[0xff, 0xfb]));
+    assert_eq!(a(&[0xee, 0xff, 0xe3]), frame(AudioCodec::Mp3, &[0xff, 0xe3]));
+    assert_eq!(a(&[0x2f]), Ok(Audio::Nothing));
+    assert!(a(b"\x93Opus").is_err());
+}
+
 #[test]
 fn aac_in_both_headers() {
-    assert_eq!(a(&[0xaf, 0, 0x12, 0x10]), Ok(Audio::Config(Bytes::from_static(&[0x12, 0x10]))));
-    assert_eq!(a(&[0xaf, 1, 7]), Ok(Audio::Frame(Bytes::from_static(&[7]))));
+    assert_eq!(
+        a(&[0xaf, 0, 0x12, 0x10]),
+        Ok(Audio::Config { codec: AudioCodec::Aac, record: Bytes::from_static(&[0x12, 0x10]) })
+    );
+    assert_eq!(a(&[0xaf, 1, 7]), frame(AudioCodec::Aac, &[7]));
     assert_eq!(a(&[0xaf, 1]), Ok(Audio::Nothing));
     assert_eq!(a(&[]), Ok(Audio::Nothing));
-    assert_eq!(a(b"\x90mp4a\x12\x10"), Ok(Audio::Config(Bytes::from_static(&[0x12, 0x10]))));
-    assert_eq!(a(b"\x91mp4a\x07"), Ok(Audio::Frame(Bytes::from_static(&[7]))));
+    assert_eq!(
+        a(b"\x90mp4a\x12\x10"),
+        Ok(Audio::Config { codec: AudioCodec::Aac, record: Bytes::from_static(&[0x12, 0x10]) })
+    );
+    assert_eq!(a(b"\x91mp4a\x07"), frame(AudioCodec::Aac, &[7]));
 }
 
 #[test]
@@ -97,7 +121,7 @@ fn extensions_are_skipped_and_offsets_read() {
     assert_eq!(video(&Bytes::from(chain)), of(VideoCodec::Avc, true, 33, 258, &[9]));
     // An offset of a millisecond or more is none.
     assert_eq!(v(b"\x97\x02\x0f\x42\x40\x03hvc1\x09"), of(VideoCodec::Hevc, true, 0, 0, &[9]));
-    assert_eq!(a(b"\x97\x02\x07\xa1\x20\x01mp4a\x07"), Ok(Audio::Frame(Bytes::from_static(&[7]))));
+    assert_eq!(a(b"\x97\x02\x07\xa1\x20\x01mp4a\x07"), frame(AudioCodec::Aac, &[7]));
     // A chain without end.
     let endless = Bytes::from([&[0x97][..], &[0, 0, 7].repeat(40)].concat());
     assert!(video(&endless).is_err() && audio(&endless).is_err());
@@ -150,10 +174,10 @@ fn other_codings_are_refused_by_name() {
     let verdict = v(&[0x1c, 1]).unwrap_err().verdict().unwrap();
     assert_eq!(verdict.code, Code::VideoCodec);
     assert!(verdict.message.starts_with("the video is HEVC in an old FLV header; send it as Enhanced RTMP"));
-    let verdict = a(&[0x2f, 1]).unwrap_err().verdict().unwrap();
+    let verdict = a(&[0xbf, 1]).unwrap_err().verdict().unwrap();
     assert_eq!(verdict.code, Code::AudioCodec);
-    assert_eq!(verdict.message, "the sound is MP3; set the audio encoder to AAC.");
-    assert_eq!(a(b"\x91Opus").unwrap_err(), FlvError::AudioCodec("Opus".to_owned()));
+    assert_eq!(verdict.message, "the sound is Speex; set the audio encoder to AAC.");
+    assert_eq!(a(b"\x91fLaC").unwrap_err(), FlvError::AudioCodec("FLAC".to_owned()));
     assert_eq!(
         v(b"\x91\x00\x01\x02\x03").unwrap_err(),
         FlvError::VideoCodec("of the unknown kind 00010203".to_owned())

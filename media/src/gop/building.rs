@@ -157,12 +157,13 @@ impl Closing {
     }
 
     pub(super) fn complete(self, sound: Option<Taken>) -> Gop {
-        let (mut samples, mut received) = (self.samples, self.received);
+        let (mut samples, mut received, mut silent) = (self.samples, self.received, 0);
         let audio = sound.map(|taken| {
             received = received.max(taken.received);
+            silent = taken.silent;
             samples.extend(taken.frames);
             taken.track
         });
-        Gop { received, discontinuity: self.discontinuity, video: Some(self.video), audio, samples }
+        Gop { received, discontinuity: self.discontinuity, video: Some(self.video), audio, samples, silent }
     }
 }

@@ -64,3 +64,11 @@ pub(super) fn no_idr(claimed: bool) -> Verdict {
         )
     }
 }
+
+/// For pictures that nobody can begin to watch: none of them, for longer than the longest GOP, was marked as a key frame.
+pub(super) fn no_keyframe() -> Verdict {
+    Verdict::new(
+        Code::NoKeyframe,
+        "The stream's pictures came without a key frame for 10 seconds; restart the stream, and set the keyframe interval to 2 seconds.",
+    )
+}

@@ -17,7 +17,7 @@ use bytes::Bytes;
 
 use self::{
     building::{Building, Closing},
-    limits::{CATCH_UP, EVER, ROUNDING_MS, STALL_MS, no_config, no_idr},
+    limits::{CATCH_UP, EVER, ROUNDING_MS, STALL_MS, no_config, no_idr, no_keyframe},
     sound::{Arrived, Sound},
 };
 pub use self::{
@@ -29,12 +29,12 @@ pub use self::{
     sound::{QUEUE_MAX as SOUND_QUEUE_MAX, SoundStats},
 };
 use crate::{
-    aac,
+    audio,
     chunk::{AudioTrack, VideoTrack},
     picture::SampleKind,
     time::{FrameRate, Ticks, WallTime},
     timeline::{Line, Millis, TICKS_PER_MS, video::VideoTimeline, wall_ticks},
-    verdict::{Code, Verdict},
+    verdict::Verdict,
     video,
 };
 
@@ -75,6 +75,8 @@ pub struct Gop {
     pub audio: Option<AudioTrack>,
     /// The samples: pictures, then sound.
     pub samples: Vec<Bytes>,
+    /// How many frames of its sound are silence, put in.
+    pub silent: u32,
 }
 
 /// What the cutter has to say.
@@ -84,8 +86,6 @@ pub enum Event {
     Began(WallTime),
     /// A GOP is complete.
     Gop(Box<Gop>),
-    /// Something the broadcaster should know.
-    Warning(Verdict),
 }
 
 /// What happened so far.
@@ -95,6 +95,8 @@ pub struct Stats {
     pub pictures: u64,
     /// Pictures left out: before the first IDR picture, after a pause until the next, damaged, or leading their GOP's first picture.
     pub left_out: u64,
+    /// Times that the timeline was set anew to wall-clock time.
+    pub resets: u64,
     /// The sound's part.
     pub sound: SoundStats,
 }
@@ -212,8 +214,14 @@ impl Cutter {
     }
 
     /// The sound's configuration; a changed one comes into force with the next GOP.
-    pub fn configure_audio(&mut self, config: aac::Config) {
+    pub fn configure_audio(&mut self, config: audio::Config) {
         self.sound.configure(config);
+    }
+
+    /// The configuration that frames of sound are to be read with.
+    #[must_use]
+    pub fn audio_config(&self) -> Option<&audio::Config> {
+        self.sound.config()
     }
 
     /// The frame rate that the metadata declares.
@@ -312,10 +320,7 @@ impl Cutter {
         self.line = Some(line);
         self.lag = None;
         self.sound.shift(by);
-        self.events.push_back(Event::Warning(Verdict::new(
-            Code::TimestampJump,
-            "The stream lagged behind real time for many seconds and was set to the present; check the upload bandwidth and the encoder's load.",
-        )));
+        self.stats.resets += 1;
         line
     }
 
@@ -353,7 +358,10 @@ impl Cutter {
         if self.video_config().is_none() {
             return if lasted > CONFIG_WAIT_MS { Err(no_config()) } else { Ok(()) };
         }
-        if by_stamps > GOP_MAX_MS { Err(no_idr(keyframe)) } else { Ok(()) }
+        if by_stamps <= GOP_MAX_MS {
+            return Ok(());
+        }
+        Err(if keyframe { no_idr(true) } else { no_keyframe() })
     }
 
     /// The next frame of sound.
@@ -470,6 +478,7 @@ impl Cutter {
                 video: None,
                 audio: Some(taken.track),
                 samples: taken.frames,
+                silent: taken.silent,
             })));
         }
     }

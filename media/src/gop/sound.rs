@@ -1,24 +1,27 @@
 //! The sound of a publish, between its arrival and the GOP that it goes with.
 //!
 //! Invariants: what is taken goes on where the last taking ended, to the sample, unless [`Sound::break_off`] came between; at most
-//! [`QUEUE_MAX`] frames wait, besides the silence of one hole.
+//! [`QUEUE_MAX`] frames wait, besides the silence of one hole. Sound that is to be transcoded is given away with what was heard before it
+//! (the lead).
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 
 use crate::{
-    aac::{self, FRAME_MAX, FRAME_SAMPLES},
-    chunk::{AudioCodec, AudioTrack},
-    time::{Ticks, VIDEO_TIMESCALE, WallTime},
+    audio::{Config, LEAD_FRAMES, LEAD_MS},
+    chunk::AudioTrack,
+    time::{Ticks, VIDEO_TIMESCALE, WallTime, rescale},
     timeline::{
         Line, Millis,
         audio::{AudioTimeline, Placement, silence},
     },
 };
 
-/// Most frames that wait: 25 s at 96 kHz, more than the longest GOP with all that may be late.
-pub const QUEUE_MAX: usize = 2_400;
+/// Most frames that wait: 25 s of AAC at 96 kHz or of Opus in packets of 10 ms, more than the longest GOP with all that may be late.
+pub const QUEUE_MAX: usize = 2_500;
+/// Holes in the stamps longer than this, in ms, are sound that did not come and not a clock that is off.
+const CORRECTION_MAX_MS: i64 = 1_000;
 
 /// How far sound may be behind the picture that comes after a break and still be taken to go on, in ticks: half a second of interleaving.
 const FLOWING_TICKS: Ticks = 45_000;
@@ -36,6 +39,8 @@ struct Placed {
     position: Ticks,
     duration: u32,
     from: Arrived,
+    /// It is silence, put in.
+    silent: bool,
 }
 
 /// What goes with one GOP.
@@ -43,6 +48,8 @@ pub(super) struct Taken {
     pub(super) track: AudioTrack,
     pub(super) frames: Vec<Bytes>,
     pub(super) received: WallTime,
+    /// How many frames after the lead are silence, put in.
+    pub(super) silent: u32,
 }
 
 /// What happened to the sound so far.
@@ -52,25 +59,57 @@ pub struct SoundStats {
     pub left_out: u64,
     /// Frames of silence put in.
     pub silent: u64,
+    /// By how much sound was corrected to stay with its stamps, in ms.
+    pub corrected_ms: u64,
+}
+
+/// What was given away last, for the lead of what follows.
+#[derive(Debug, Default)]
+struct History {
+    frames: VecDeque<(u32, Bytes)>,
+    samples: Ticks,
+    /// Where it ends.
+    end: Ticks,
+}
+
+impl History {
+    fn clear(&mut self) {
+        self.frames.clear();
+        self.samples = 0;
+    }
+
+    /// Adds a frame that follows, and forgets what no lead needs any more.
+    fn push(&mut self, duration: u32, data: Bytes, rate: u32) {
+        self.frames.push_back((duration, data));
+        self.samples += Ticks::from(duration);
+        let needed = rescale(LEAD_MS.into(), 1000, rate);
+        while let Some((oldest, _)) = self.frames.front()
+            && self.frames.len() > LEAD_FRAMES
+            && self.samples - Ticks::from(*oldest) >= needed
+        {
+            self.samples -= Ticks::from(*oldest);
+            self.frames.pop_front();
+        }
+    }
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Sound {
-    config: Option<aac::Config>,
+    config: Option<Config>,
     /// Comes into force at the next GOP; frames that arrive meanwhile are `unplaced`.
-    next_config: Option<aac::Config>,
+    next_config: Option<Config>,
     timeline: Option<AudioTimeline>,
     unplaced: VecDeque<Arrived>,
     placed: VecDeque<Placed>,
     /// Where the last frame taken ended, in samples at this rate.
     taken: Option<(Ticks, u32)>,
+    history: History,
     stats: SoundStats,
 }
 
 impl Sound {
-    pub(super) fn configure(&mut self, config: aac::Config) {
-        let current = self.next_config.as_ref().or(self.config.as_ref());
-        if current == Some(&config) {
+    pub(super) fn configure(&mut self, config: Config) {
+        if self.config() == Some(&config) {
             return;
         }
         if self.timeline.is_some() {
@@ -80,6 +119,11 @@ impl Sound {
         }
         self.left_out(self.unplaced.len());
         self.unplaced.clear();
+    }
+
+    /// The configuration that frames are to be read with.
+    pub(super) fn config(&self) -> Option<&Config> {
+        self.next_config.as_ref().or(self.config.as_ref())
     }
 
     /// Whether there is any sound to wait for.
@@ -101,7 +145,12 @@ impl Sound {
     }
 
     fn sample_rate(&self) -> u32 {
-        self.config.as_ref().map_or(1, |config| config.sample_rate)
+        self.config.as_ref().map_or(1, Config::sample_rate)
+    }
+
+    /// Samples of a frame, as they usually are.
+    fn frame_samples(&self) -> u32 {
+        self.config.as_ref().map_or(1, Config::usual_samples)
     }
 
     /// Where the last frame taken ended, at the present rate.
@@ -117,7 +166,8 @@ impl Sound {
 
     /// Takes a frame in; `true` when it found its place.
     pub(super) fn push(&mut self, frame: Arrived, line: Option<Line>) -> bool {
-        if self.config.is_none() || frame.data.len() > FRAME_MAX || self.placed.len() >= QUEUE_MAX {
+        let samples = self.config().and_then(|config| config.samples(&frame.data));
+        if samples.is_none() || self.placed.len() >= QUEUE_MAX {
             self.left_out(1);
             return false;
         }
@@ -135,26 +185,56 @@ impl Sound {
     }
 
     fn place(&mut self, frame: Arrived, line: Line) -> bool {
-        let Some(timeline) = &mut self.timeline else { return false };
-        match timeline.place(line, frame.ms) {
+        let duration = self.config.as_ref().and_then(|config| config.samples(&frame.data));
+        let (Some(timeline), Some(duration)) = (&mut self.timeline, duration) else {
+            self.left_out(1);
+            return false;
+        };
+        let counting = timeline.next().is_some();
+        match timeline.place(line, frame.ms, duration) {
             Placement::LeftOut => {
                 self.left_out(1);
+                if counting {
+                    self.corrected(duration.into());
+                }
                 false
             }
             Placement::At { position, silence } => {
+                if silence <= rescale(CORRECTION_MAX_MS, 1000, self.sample_rate()) {
+                    self.corrected(silence);
+                }
                 self.fill(position - silence, silence, frame.ms, frame.arrival);
-                self.placed.push_back(Placed { position, duration: FRAME_SAMPLES, from: frame });
+                self.placed.push_back(Placed { position, duration, from: frame, silent: false });
+                self.settle();
                 true
             }
         }
     }
 
+    fn corrected(&mut self, samples: Ticks) {
+        let ms = rescale(samples, self.sample_rate(), 1000);
+        self.stats.corrected_ms += u64::try_from(ms).unwrap_or(0);
+    }
+
+    /// Moves what has been placed to where most of its stamps say, once enough of them have come.
+    fn settle(&mut self) {
+        let Some(timeline) = &mut self.timeline else { return };
+        let Some(by) = timeline.settle() else { return };
+        for frame in &mut self.placed {
+            frame.position += by;
+        }
+        let early =
+            self.placed.iter().take_while(|frame| !timeline.admits(frame.position, frame.duration)).count();
+        self.placed.drain(..early);
+        self.left_out(early);
+    }
+
     /// Puts silence in. A hole is no longer than the clock goes on at a jump.
     fn fill(&mut self, mut position: Ticks, samples: Ticks, ms: Millis, arrival: WallTime) {
-        let Some(data) = self.config.as_ref().map(aac::Config::silence) else { return };
-        for duration in silence(samples) {
+        let Some(data) = self.config.as_ref().map(Config::silence) else { return };
+        for duration in silence(samples, self.frame_samples()) {
             let from = Arrived { ms, arrival, data: data.clone() };
-            self.placed.push_back(Placed { position, duration, from });
+            self.placed.push_back(Placed { position, duration, from, silent: true });
             position += Ticks::from(duration);
             self.stats.silent += 1;
         }
@@ -175,7 +255,8 @@ impl Sound {
     /// The changed configuration comes into force where the old one ended.
     pub(super) fn change(&mut self, line: Line) {
         let Some(config) = self.next_config.take() else { return };
-        let new = config.sample_rate;
+        let new = config.sample_rate();
+        self.history.clear();
         self.left_out(self.placed.len());
         self.placed.clear();
         self.config = Some(config);
@@ -188,7 +269,7 @@ impl Sound {
 
     /// The line moved by `by` ticks: what has not been taken moves with it.
     pub(super) fn shift(&mut self, by: Ticks) {
-        let samples = crate::time::rescale(by, VIDEO_TIMESCALE, self.sample_rate());
+        let samples = rescale(by, VIDEO_TIMESCALE, self.sample_rate());
         for frame in &mut self.placed {
             frame.position += samples;
         }
@@ -228,39 +309,54 @@ impl Sound {
 
     /// Takes the frames that begin before `until`. If they end before `end`, silence follows, from `start` if there was no sound yet.
     pub(super) fn take(&mut self, start: Ticks, end: Ticks, until: Ticks) -> Option<Taken> {
-        let rate = self.config.as_ref()?.sample_rate;
+        let (rate, frame) = (self.config.as_ref()?.sample_rate(), Ticks::from(self.frame_samples()));
         if let Some(timeline) = &mut self.timeline {
             let from = timeline.next().unwrap_or(border(start, rate));
             let missing = border(end, rate) - from;
             if missing > 0 {
                 // Whole frames, so that the end is reached or passed by less than one.
-                let frame = Ticks::from(FRAME_SAMPLES);
                 let samples = (missing + frame - 1) / frame * frame;
                 timeline.skip_to(from + samples);
                 self.fill(from, samples, Millis::MIN, WallTime(i64::MIN));
             }
         }
-        let config = self.config.as_ref()?;
         let border = self.border(until);
         let count = self.placed.iter().take_while(|frame| frame.position < border).count();
         let taken: Vec<Placed> = self.placed.drain(..count).collect();
-        let (first, last) = (taken.first()?, taken.last()?);
-        let track = AudioTrack {
-            codec: AudioCodec::Aac,
-            config: config.record.to_vec(),
-            sample_rate: config.sample_rate,
-            channels: config.channels,
-            start: first.position,
-            end: last.position + Ticks::from(last.duration),
-            durations: taken.iter().map(|frame| frame.duration).collect(),
-            sizes: taken
-                .iter()
-                .map(|frame| u32::try_from(frame.from.data.len()).unwrap_or(u32::MAX))
-                .collect(),
-        };
-        self.taken = Some((track.end, rate));
+        let (start, end) =
+            (taken.first()?.position, taken.last().map(|last| last.position + Ticks::from(last.duration))?);
+        if let Some(timeline) = &mut self.timeline {
+            timeline.anchored();
+        }
+        if self.history.end != start {
+            self.history.clear();
+        }
+        let config = self.config.as_ref()?;
+        let (mut durations, mut frames): (Vec<u32>, Vec<Bytes>) = self.history.frames.iter().cloned().unzip();
+        let lead = u32::try_from(frames.len()).unwrap_or(0);
+        let silent = taken.iter().filter(|frame| frame.silent).count();
         let received = taken.iter().map(|frame| frame.from.arrival).max().unwrap_or(WallTime(i64::MIN));
-        Some(Taken { track, frames: taken.into_iter().map(|frame| frame.from.data).collect(), received })
+        for Placed { duration, from, .. } in taken {
+            if !config.is_carried() {
+                self.history.push(duration, from.data.clone(), rate);
+            }
+            durations.push(duration);
+            frames.push(from.data);
+        }
+        self.history.end = end;
+        let track = AudioTrack {
+            codec: config.codec(),
+            config: config.record().to_vec(),
+            sample_rate: rate,
+            channels: config.channels(),
+            lead,
+            start,
+            end,
+            durations,
+            sizes: frames.iter().map(|data| u32::try_from(data.len()).unwrap_or(u32::MAX)).collect(),
+        };
+        self.taken = Some((end, rate));
+        Some(Taken { track, frames, received, silent: u32::try_from(silent).unwrap_or(u32::MAX) })
     }
 }
 

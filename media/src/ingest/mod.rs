@@ -9,11 +9,12 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 
 use crate::{
-    aac,
-    chunk::{Chunk, Header, VideoCodec},
+    audio,
+    chunk::{AudioCodec, Chunk, Header, Transit, VideoCodec},
     flv::{self, FlvError},
     gop::{self, Cutter, Event, Gop, Picture},
     id::{BroadcastId, ChunkPos, ChunkSeq, LiveId, PublishNo},
+    mp3,
     picture::SampleKind,
     time::{Ticks, VIDEO_TIMESCALE, WallTime, rescale},
     timeline::{Clock, Track, video::snap, wall_ticks},
@@ -47,8 +48,6 @@ pub enum Output {
     },
     /// The next chunk.
     Chunk(Box<Chunk>),
-    /// Something the broadcaster should know.
-    Warning(Verdict),
 }
 
 /// What happened so far.
@@ -78,6 +77,8 @@ pub struct Assembler {
     next: ChunkSeq,
     damaged: u64,
     jumps: u64,
+    /// What of it earlier chunks have told.
+    told: Stats,
     outputs: VecDeque<Output>,
 }
 
@@ -97,6 +98,7 @@ impl Assembler {
             next: ChunkSeq::FIRST,
             damaged: 0,
             jumps: 0,
+            told: Stats::default(),
             outputs: VecDeque::new(),
         }
     }
@@ -180,13 +182,22 @@ impl Assembler {
     /// A fatal verdict; nothing but [`Self::finish`] makes sense afterwards.
     pub fn audio(&mut self, arrival: WallTime, timestamp: u32, body: &Bytes) -> Result<(), Verdict> {
         match flv::audio(body) {
-            Ok(flv::Audio::Config(record)) => {
-                let config = aac::Config::parse(&record).map_err(|error| error.verdict())?;
+            Ok(flv::Audio::Config { codec, record }) => {
+                let config = audio::Config::parse(codec, &record).map_err(|error| error.verdict())?;
                 self.cutter.configure_audio(config);
             }
-            Ok(flv::Audio::Frame(data)) => {
+            Ok(flv::Audio::Frame { codec: AudioCodec::Mp3, data }) => {
                 let ms = self.stamp(Track::Audio, timestamp, arrival);
-                self.cutter.frame(arrival, ms, data);
+                self.mp3(arrival, ms, &data)?;
+            }
+            Ok(flv::Audio::Frame { codec, data }) => {
+                let ms = self.stamp(Track::Audio, timestamp, arrival);
+                if self.cutter.audio_config().is_none_or(|config| config.codec() == codec) {
+                    self.cutter.frame(arrival, ms, data);
+                } else {
+                    // In a coding whose configuration has not come.
+                    self.damaged += 1;
+                }
             }
             Ok(flv::Audio::Nothing) => {}
             Err(error) => self.fault(&error)?,
@@ -218,15 +229,29 @@ impl Assembler {
         self.drain();
     }
 
-    fn stamp(&mut self, track: Track, timestamp: u32, arrival: WallTime) -> i64 {
-        let stamp = self.clock.stamp(track, timestamp, arrival);
-        if stamp.jumped {
-            self.jumps += 1;
-            if self.jumps == 1 {
-                let message = "The stream's timestamps jumped; the timeline goes on in real time.";
-                self.outputs.push_back(Output::Warning(Verdict::new(Code::TimestampJump, message)));
+    /// A message of MP3: its frames say themselves what they are.
+    fn mp3(&mut self, arrival: WallTime, ms: i64, data: &Bytes) -> Result<(), Verdict> {
+        let mut samples = 0u32;
+        for (header, frame) in mp3::frames(data) {
+            if let Ok(config) = mp3::Config::parse(&frame) {
+                self.cutter.configure_audio(audio::Config::Mp3(config));
+            }
+            let offset = rescale(samples.into(), header.sample_rate, 1000);
+            self.cutter.frame(arrival, ms.saturating_add(offset), frame);
+            samples = samples.saturating_add(header.samples);
+        }
+        if samples == 0 {
+            self.damaged += 1;
+            if let Some(verdict) = mp3::Header::parse(data).err().and_then(mp3::Mp3Error::verdict) {
+                return Err(verdict);
             }
         }
+        Ok(())
+    }
+
+    fn stamp(&mut self, track: Track, timestamp: u32, arrival: WallTime) -> i64 {
+        let stamp = self.clock.stamp(track, timestamp, arrival);
+        self.jumps += u64::from(stamp.jumped);
         stamp.ms
     }
 
@@ -283,7 +308,6 @@ impl Assembler {
                     self.outputs.push_back(Output::Start { first_frame });
                 }
                 Event::Gop(gop) => self.pending.push_back(*gop),
-                Event::Warning(verdict) => self.outputs.push_back(Output::Warning(verdict)),
             }
         }
         while let Some(offset) = self.offset
@@ -294,7 +318,23 @@ impl Assembler {
         }
     }
 
+    /// What happened since the chunk before.
+    fn transit(&mut self, silent: u32) -> Transit {
+        let (now, told) = (self.stats(), self.told);
+        self.told = now;
+        let since = |now: u64, told: u64| u32::try_from(now.saturating_sub(told)).unwrap_or(u32::MAX);
+        Transit {
+            silent,
+            jumps: since(now.jumps, told.jumps),
+            resets: since(now.gop.resets, told.gop.resets),
+            corrected_ms: since(now.gop.sound.corrected_ms, told.gop.sound.corrected_ms),
+            damaged: since(now.damaged, told.damaged),
+            left_out: since(now.gop.left_out, told.gop.left_out),
+        }
+    }
+
     fn chunk(&mut self, gop: Gop, offset: Ticks) -> Chunk {
+        let transit = self.transit(gop.silent);
         let mut video = gop.video;
         if let Some(video) = &mut video {
             let times = [&mut video.start, &mut video.end];
@@ -322,6 +362,7 @@ impl Assembler {
                 pos,
                 received: gop.received,
                 discontinuity: gop.discontinuity || returned,
+                transit: Some(transit),
                 video,
                 audio,
             },

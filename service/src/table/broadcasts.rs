@@ -6,13 +6,14 @@ use media::{
     id::{BroadcastId, ChunkPos, ChunkSeq, EncoderId, Epoch, LiveId, PublishNo},
     ladder::Profile,
     ledger::Cursor,
+    limits::Limits,
     time::{Ticks, WallTime},
     wire::CloseReason,
 };
 
 use super::{
-    Encoder, PK, Row, SK, Table, TableError, encoders,
-    lives::{entry_key, live_key},
+    Encoder, PK, Row, SK, Table, TableError, encoders, json,
+    lives::{entry_key, live_key, read_limits},
     revoked,
     store::{Change, Condition, Key, Value, Write},
 };
@@ -85,6 +86,8 @@ pub struct Broadcast {
     pub profile: Profile,
     /// Reconnect window in seconds, as the live had it at the start.
     pub window_seconds: u32,
+    /// What it may be like, as the live had it at the start.
+    pub limits: Limits,
     /// When it was opened.
     pub opened: WallTime,
     /// When presentation time 0 reached an edge.
@@ -174,7 +177,7 @@ impl Table {
         encoder: &Encoder,
     ) -> Result<(), TableError> {
         let id = new.broadcast.as_str();
-        let meta = vec![
+        let mut meta = vec![
             ("broadcast", id.into()),
             ("live", new.live.as_str().into()),
             ("state", new.state.as_str().into()),
@@ -185,6 +188,9 @@ impl Table {
             ("window", new.window_seconds.into()),
             ("opened", new.opened.0.into()),
         ];
+        if !new.limits.is_empty() {
+            meta.push(("limits", json(&new.limits)?));
+        }
         let binding = vec![("encoder", encoder.id.as_str().into()), ("epoch", Epoch::FIRST.0.into())];
         let entry = vec![
             ("broadcast", id.into()),
@@ -440,6 +446,7 @@ fn read_broadcast(row: &Row) -> Result<Broadcast, TableError> {
         filler: row.flag("filler"),
         profile: row.required("profile")?,
         window_seconds: row.required("window")?,
+        limits: read_limits(row)?,
         opened: WallTime(row.required("opened")?),
         availability_start: row.parsed("availability_start")?.map(WallTime),
         closed,

@@ -3,11 +3,12 @@
 use media::{
     id::{BroadcastId, KeyHash, LiveId},
     ladder::Profile,
+    limits::Limits,
     time::WallTime,
 };
 
 use super::{
-    Row, SK, State, Table, TableError, revoked,
+    Row, SK, State, Table, TableError, json, revoked,
     store::{Change, Condition, Key, Write},
 };
 
@@ -29,6 +30,8 @@ pub struct Live {
     pub profile: Profile,
     /// How long a broadcast waits for a lost publisher, in seconds (0 to 1800).
     pub window_seconds: u32,
+    /// What its shows may be like.
+    pub limits: Limits,
     /// The image shown live while its publisher is away, by its key in the bucket.
     pub slate: Option<String>,
     /// It takes no publisher.
@@ -90,6 +93,9 @@ impl Table {
             ("window", live.window_seconds.into()),
             ("created", live.created.0.into()),
         ];
+        if !live.limits.is_empty() {
+            meta.push(("limits", json(&live.limits)?));
+        }
         meta.extend(live.slate.as_deref().map(|slate| ("slate", slate.into())));
         let writes = vec![
             Write::create(live_key(&live.live), meta),
@@ -99,7 +105,7 @@ impl Table {
         self.write("create live", writes).await
     }
 
-    /// Changes a live's title, what its next broadcast goes by (its reconnect window) and what the current one does (its slate) to what
+    /// Changes a live's title, what its next broadcast goes by (its reconnect window, its limits) and what the current one does (its slate) to what
     /// they are in `live`.
     ///
     /// # Errors
@@ -113,6 +119,10 @@ impl Table {
             Change::Set("title", live.title.as_str().into()),
             Change::Set("window", live.window_seconds.into()),
             slate,
+            match live.limits.is_empty() {
+                true => Change::Remove("limits"),
+                false => Change::Set("limits", json(&live.limits)?),
+            },
         ];
         let write = Write::update(live_key(&live.live), changes).when(Condition::Present(SK));
         self.write("set live", vec![write]).await
@@ -228,9 +238,15 @@ fn read_live(row: &Row) -> Result<Live, TableError> {
         key_hash: row.required("key_hash")?,
         profile: row.required("profile")?,
         window_seconds: row.required("window")?,
+        limits: read_limits(row)?,
         slate: row.parsed("slate")?,
         disabled: row.flag("disabled"),
         current: row.parsed("current")?,
         created: WallTime(row.required("created")?),
     })
+}
+
+/// The limits in a row of a live or a broadcast; none if it has none.
+pub(super) fn read_limits(row: &Row) -> Result<Limits, TableError> {
+    if row.text("limits").is_some() { row.document("limits") } else { Ok(Limits::default()) }
 }

@@ -12,6 +12,7 @@
 //! BCAST#{id}       FILL#{t:015}       what fills a hole of the live timeline: not in the replay
 //! BCAST#{id}       INIT#{rung}#{cfg}  initialization segments
 //! BCAST#{id}       CUE#{id}           timed events, counted in META
+//! BCAST#{id}       WARN#{code}        what its broadcaster was told, one row per code
 //! ONAIR            {id}               every broadcast that has not ended, for the sweep
 //! ENCODERS         {id}               heartbeat, capacity, standing bindings; TTL
 //! REVOKED          {what}#{which}     keys, lives and broadcasts that publishes were lately deprived of; TTL
@@ -31,6 +32,7 @@ mod ledger;
 mod lives;
 mod revoked;
 pub mod store;
+mod warnings;
 
 use std::sync::Arc;
 
@@ -42,6 +44,7 @@ pub use ledger::Ledger;
 pub use lives::{BroadcastEntry, Live};
 pub use revoked::REVOCATION_KEPT_SECONDS;
 use store::{Item, Key, Query, Store, Value, Write};
+pub use warnings::Warning;
 
 /// Partition key attribute.
 pub const PK: &str = "pk";

@@ -225,6 +225,7 @@ fn chunk(
         pos,
         received,
         discontinuity,
+        transit: None,
         video: Some(video),
         audio: None,
     };

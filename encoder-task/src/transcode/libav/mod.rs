@@ -9,6 +9,7 @@
 )]
 
 mod image;
+pub(super) mod sound;
 
 use std::{path::Path, sync::Once};
 
@@ -57,6 +58,28 @@ fn quiet() {
         // SAFETY: sets one integer; may be called at any time from any thread.
         unsafe { ffi::av_log_set_level(ffi::AV_LOG_QUIET) };
     });
+}
+
+/// Gives a codec that is not opened yet its configuration.
+fn give_extradata(context: &mut codec::Context, config: &[u8]) -> Result<(), LibavError> {
+    let padding = usize::try_from(ffi::AV_INPUT_BUFFER_PADDING_SIZE).unwrap_or(64);
+    let size = i32::try_from(config.len()).map_err(|_| LibavError::Call {
+        doing: "open the decoder",
+        why: "the decoder configuration is too long".to_owned(),
+    })?;
+    // SAFETY: the context is alive and not opened yet, so that it has no configuration that would be lost. The buffer is zeroed, `padding`
+    // bytes longer than what is copied into it, made by FFmpeg's allocator and given to the context, which frees it.
+    unsafe {
+        let buffer = ffi::av_mallocz(config.len() + padding).cast::<u8>();
+        if buffer.is_null() {
+            return Err(failed("open the decoder")(ffmpeg::Error::Other { errno: ffmpeg::error::ENOMEM }));
+        }
+        std::ptr::copy_nonoverlapping(config.as_ptr(), buffer, config.len());
+        let raw = context.as_mut_ptr();
+        (*raw).extradata = buffer;
+        (*raw).extradata_size = size;
+    }
+    Ok(())
 }
 
 /// A decoded or scaled picture. Cheap to share, never written to.
@@ -159,25 +182,7 @@ impl Decoder {
         };
         let codec = codec.map_err(LibavError::Missing)?;
         let mut context = codec::Context::new_with_codec(codec);
-        let padding = usize::try_from(ffi::AV_INPUT_BUFFER_PADDING_SIZE).unwrap_or(64);
-        let size = i32::try_from(config.len()).map_err(|_| LibavError::Call {
-            doing: "open the decoder",
-            why: "the decoder configuration is too long".to_owned(),
-        })?;
-        // SAFETY: the context is alive and not opened yet. The buffer is zeroed, `padding` bytes longer than what is copied into it,
-        // made by FFmpeg's allocator and given to the context, which frees it.
-        unsafe {
-            let buffer = ffi::av_mallocz(config.len() + padding).cast::<u8>();
-            if buffer.is_null() {
-                return Err(failed("open the decoder")(ffmpeg::Error::Other {
-                    errno: ffmpeg::error::ENOMEM,
-                }));
-            }
-            std::ptr::copy_nonoverlapping(config.as_ptr(), buffer, config.len());
-            let raw = context.as_mut_ptr();
-            (*raw).extradata = buffer;
-            (*raw).extradata_size = size;
-        }
+        give_extradata(&mut context, config)?;
         // Strict: where the stream does not say how far pictures are reordered, wait for the worst case instead of guessing and
         // dropping the pictures that prove the guess wrong. The wait costs nothing, the GOP is at hand.
         context.compliance(Compliance::Strict);

@@ -23,7 +23,6 @@ pub(super) enum Kind {
 pub(super) struct Feed {
     pub(super) assembler: Assembler,
     pub(super) chunks: Vec<Chunk>,
-    pub(super) warnings: Vec<Verdict>,
     pub(super) verdict: Option<Verdict>,
     /// 0 for no sound.
     pub(super) sample_rate: i64,
@@ -62,7 +61,6 @@ impl Feed {
         Self {
             assembler: Assembler::new(publish),
             chunks: Vec::new(),
-            warnings: Vec::new(),
             verdict: None,
             sample_rate,
             record: P720,
@@ -175,7 +173,6 @@ impl Feed {
                     self.assembler.started(self.availability_start, self.not_before);
                 }
                 Output::Start { .. } => {}
-                Output::Warning(warning) => self.warnings.push(warning),
                 Output::Chunk(chunk) => self.check(*chunk),
             }
         }
