@@ -88,7 +88,7 @@ fn of_capture(seeds: &Seeds<'_>, name: &str, file: &Bytes) -> Result<(), Box<dyn
                 samples += 1;
                 seeds.write("nal", &format!("{name}-{samples}"), &[&[2], &data[..]].concat())?;
             }
-            (false, _, Ok(flv::Audio::Config(record))) => seeds.write("aac_config", name, &record)?,
+            (false, _, Ok(flv::Audio::Config { record, .. })) => seeds.write("aac_config", name, &record)?,
             _ => {}
         }
         let size = u32::try_from(body.len())?.to_be_bytes();
@@ -144,7 +144,7 @@ fn cut_down(video: bool, body: &Bytes) -> Bytes {
             }
             (data, out)
         }
-        (false, _, Ok(flv::Audio::Frame(data))) => {
+        (false, _, Ok(flv::Audio::Frame { data, .. })) => {
             let kept = data[..data.len().min(KEPT)].to_vec();
             (data, kept)
         }
@@ -206,7 +206,7 @@ fn chunks(seeds: &Seeds<'_>, name: &str, file: &Bytes) -> Result<(), Box<dyn Err
                     let bytes = chunk.encode()?;
                     seeds.write("chunk", name, &bytes[..bytes.len() - 32])?;
                 }
-                Output::Chunk(_) | Output::Warning(_) => {}
+                Output::Chunk(_) => {}
             }
         }
     }

@@ -131,7 +131,7 @@ pub fn aac_config(data: &[u8]) {
         Ok(config) => {
             assert_eq!(config.record, record);
             assert!((aac::SAMPLE_RATE_MIN..=aac::SAMPLE_RATE_MAX).contains(&config.sample_rate));
-            assert!(matches!(config.channels, 1 | 2) && config.channels_out() >= config.channels);
+            assert!(matches!(config.channels, 1..=6 | 8) && config.channels_out() >= config.channels);
             assert!(!config.silence().is_empty() && config.silence().len() <= aac::FRAME_MAX);
             let again = aac::Config::parse(&write_aac(&config));
             let sound = |config: &aac::Config| {
@@ -158,7 +158,8 @@ fn write_aac(config: &aac::Config) -> Bytes {
     put(extension.unwrap_or(2), 5);
     put(15, 4);
     put(config.sample_rate, 24);
-    put(u32::from(config.channels), 4);
+    // Eight channels are number 7.
+    put(u32::from(config.channels.min(7)), 4);
     if extension.is_some() {
         put(15, 4);
         put(config.sample_rate, 24);

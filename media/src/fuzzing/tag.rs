@@ -4,7 +4,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{cuts, selected};
 use crate::{
-    chunk::VideoCodec,
+    chunk::{AudioCodec, VideoCodec},
     flv::{self, Audio, FlvError, Video},
 };
 
@@ -109,19 +109,39 @@ fn write_old(tag: &Video) -> Option<Bytes> {
 
 fn audio(body: &Bytes) {
     match flv::audio(body) {
-        Ok(Audio::Config(record)) => {
+        Ok(Audio::Config { codec, record }) => {
             assert!(body.ends_with(&record));
-            assert_eq!(flv::audio(&prefixed(&[0xaf, 0], &record)), Ok(Audio::Config(record.clone())));
-            assert_eq!(flv::audio(&prefixed(b"\x90mp4a", &record)), Ok(Audio::Config(record)));
+            let again = flv::audio(&prefixed(&sound_header(codec, 0x90), &record));
+            assert_eq!(again, Ok(Audio::Config { codec, record: record.clone() }));
+            if codec == AudioCodec::Aac {
+                let old = flv::audio(&prefixed(&[0xaf, 0], &record));
+                assert_eq!(old, Ok(Audio::Config { codec, record }));
+            }
         }
-        Ok(Audio::Frame(data)) => {
+        Ok(Audio::Frame { codec, data }) => {
             assert!(body.ends_with(&data) && !data.is_empty());
-            assert_eq!(flv::audio(&prefixed(&[0xaf, 1], &data)), Ok(Audio::Frame(data.clone())));
-            assert_eq!(flv::audio(&prefixed(b"\x91mp4a", &data)), Ok(Audio::Frame(data)));
+            let again = flv::audio(&prefixed(&sound_header(codec, 0x91), &data));
+            assert_eq!(again, Ok(Audio::Frame { codec, data: data.clone() }));
+            let old = match codec {
+                AudioCodec::Aac => flv::audio(&prefixed(&[0xaf, 1], &data)),
+                AudioCodec::Mp3 => flv::audio(&prefixed(&[0x2f], &data)),
+                AudioCodec::Opus => again,
+            };
+            assert_eq!(old, Ok(Audio::Frame { codec, data }));
         }
         Ok(Audio::Nothing) => {}
         Err(error) => refused(&error),
     }
+}
+
+/// An enhanced header of this coding.
+fn sound_header(codec: AudioCodec, first: u8) -> Vec<u8> {
+    let code = match codec {
+        AudioCodec::Aac => b"mp4a",
+        AudioCodec::Opus => b"Opus",
+        AudioCodec::Mp3 => b".mp3",
+    };
+    [&[first][..], code].concat()
 }
 
 fn prefixed(header: &[u8], payload: &[u8]) -> Bytes {

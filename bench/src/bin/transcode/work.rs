@@ -104,7 +104,6 @@ fn drain(assembler: &mut Assembler, origin: WallTime, out: &mut Vec<Chunk>) {
         match output {
             Output::Start { .. } => assembler.started(origin, None),
             Output::Chunk(chunk) => out.push(*chunk),
-            Output::Warning(_) => {}
         }
     }
 }
