@@ -408,6 +408,7 @@ mod tests {
         assert_eq!(stream.send(10, |_| {}), []);
         // One large GOP is none too many.
         assert_eq!(stream.send(1, |facts| facts.bytes = 580_000), []);
+        assert_eq!(stream.send(1, |_| {}), []);
         assert_eq!(codes(&stream.send(5, |facts| facts.bytes = 600_000)), [(1, "live-limit", true)]);
     }
 
