@@ -200,7 +200,8 @@ fn opus_has_no_seams() {
 
 #[test]
 fn mp3_has_no_seams() {
-    check("mp3", &mp3(), AudioCodec::Mp3, 20.0);
+    // LAME's delay of 1105 samples is no whole number of them at 48 kHz, so that the higher the tone, the less it is alike.
+    check("mp3", &mp3(), AudioCodec::Mp3, 18.0);
 }
 
 #[test]
