@@ -121,6 +121,13 @@ struct Edition {
     then: Vec<Draft>,
 }
 
+/// A playlist with a comment (RFC 8216, 4.1) that names the epoch. An entity tag is a hash of the bytes: without it, two epochs that write
+/// the same would have the same tag, and an encoder that has lost the broadcast could go on swapping where its successor has been.
+fn of_epoch(playlist: &str, epoch: Epoch) -> Bytes {
+    let (first, rest) = playlist.split_once('\n').unwrap_or((playlist, ""));
+    Bytes::from(format!("{first}\n# epoch {}\n{rest}", epoch.0))
+}
+
 /// Writes the manifests of one broadcast.
 pub(super) struct Publisher {
     table: Table,
@@ -239,9 +246,10 @@ impl Publisher {
         ended: bool,
     ) -> impl Iterator<Item = Draft> + use<> {
         let (live, id) = (self.broadcast.live.clone(), self.broadcast.broadcast.clone());
+        let epoch = self.epoch;
         playlists.media(kind, ended).into_iter().map(move |(rung, text)| Draft {
             key: names::playlist(&live, &id, &rung, kind.file()),
-            text: text.into(),
+            text: of_epoch(&text, epoch),
             kind: Kind::PLAYLIST,
             shared: false,
             quiet: false,
@@ -253,7 +261,7 @@ impl Publisher {
         let (live, id) = (&self.broadcast.live, &self.broadcast.broadcast);
         let draft = |key, text: String, shared| Draft {
             key,
-            text: text.into(),
+            text: of_epoch(&text, self.epoch),
             kind: Kind::PLAYLIST,
             shared,
             quiet: true,
