@@ -129,3 +129,10 @@ conformance: setup-tests
 TESTS ?=
 test-localstack: check
 	@localstack/test.sh $(TESTS)
+
+# What a publisher costs the edge, beside nginx-rtmp (docs/INGEST-BENCHMARK.md); BENCH="…" goes to the program.
+.PHONY: bench-ingest
+bench-ingest:
+	@scripts/setup.sh --bench-ingest
+	@$(CARGO) build --release --locked -p ingest-edge -p bench --bin ingest-edge --bin bench-ingest 1>&2
+	@$(PROFILE_DIR)/bench-ingest $(BENCH)

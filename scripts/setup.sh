@@ -1,6 +1,6 @@
 #!/bin/sh
 # Sets this machine up for gopcast: says what is missing and, on Debian and Ubuntu, installs it. Does nothing, quickly, when nothing is
-# missing. `--tests` adds what the tests need.
+# missing. `--tests` adds what the tests need, `--bench-ingest` the server that the ingest benchmark compares with.
 #
 # Asks before it installs when somebody is there to answer: standard input is a terminal and CI is not set.
 set -eu
@@ -8,6 +8,8 @@ set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 tests=no
 [ "${1:-}" = "--tests" ] && tests=yes
+bench_ingest=no
+[ "${1:-}" = "--bench-ingest" ] && bench_ingest=yes
 
 say() { printf '%s\n' "setup: $*" >&2; }
 die() { say "$*"; exit 1; }
@@ -25,6 +27,10 @@ if [ "$tests" = yes ]; then
     packages="$packages $test_packages"
     # Ubuntu's package of that name only installs a snap; any browser that CHROMIUM names will do.
     [ -n "${CHROMIUM:-}" ] || packages="$packages chromium"
+fi
+
+if [ "$bench_ingest" = yes ]; then
+    packages="$packages nginx-light libnginx-mod-rtmp libnginx-mod-stream"
 fi
 
 install_packages() {
