@@ -81,13 +81,17 @@ JAVA
         ip link set lo up
         log=$tools/localstack.log
         SERVICES=s3,dynamodb GATEWAY_LISTEN=127.0.0.1:4566 OVERRIDE_IN_DOCKER=0 DISABLE_EVENTS=1 SKIP_SSL_CERT_DOWNLOAD=1 DNS_ADDRESS=0 \
-            FILESYSTEM_ROOT="$tools/localstack-root" DYNAMODB_IN_MEMORY=1 EAGER_SERVICE_LOADING=1 PYTHONUNBUFFERED=1 \
+            FILESYSTEM_ROOT="$tools/localstack-root" DYNAMODB_IN_MEMORY=1 PYTHONUNBUFFERED=1 \
             "$tools/localstack-4.9.2/bin/python" -m localstack.runtime.main >"$log" 2>&1 &
         emulator=$!
         trap 'kill $emulator 2>/dev/null; wait $emulator 2>/dev/null || true' EXIT
         trap 'exit 130' INT TERM
         wait_for $emulator http://127.0.0.1:4566/_localstack/health "$log" 120
         at=127.0.0.1:4566
+        # Its DynamoDB, a Java process, is started by the first call: seconds, on a busy machine a minute.
+        curl -fs -m 180 -o /dev/null -H 'X-Amz-Target: DynamoDB_20120810.ListTables' -H 'Content-Type: application/x-amz-json-1.0' \
+            -H 'Authorization: AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0' \
+            -d '{}' http://127.0.0.1:4566/ || { tail -20 "$log" >&2; die "its DynamoDB does not answer"; }
         ;;
     moto)
         python=python3
