@@ -23,7 +23,7 @@ use service::{
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tracing::Instrument;
 
-use crate::session::{self, Claim, Claimed, Deps, End, Message, Session};
+use crate::session::{self, Claim, Claimed, Deps, End, Message, Session, Workshop};
 
 /// Broadcasts on one encoder at once: far above what its capacity holds, so that only a runaway caller meets it.
 const SESSIONS_MAX: usize = 256;
@@ -38,6 +38,8 @@ const HANDOVER_WITHIN: Duration = Duration::from_secs(8);
 const HANDOVER_TRIES: u32 = 3;
 /// Wait before the gateway is asked again for broadcasts that nobody could take: each asking moves them about in vain.
 const HANDOVER_AGAIN: Duration = Duration::from_secs(5);
+/// What is asked for to see whether S3 answers: no such object is ever stored, and being told so is an answer.
+const PROBED: &str = "vod/probe";
 /// How often it is looked whether this encoder ails: far shorter than it takes to be sure of it.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -227,6 +229,13 @@ impl Manager {
                 let sessions = self.sessions.lock().await;
                 sessions.iter().map(|(id, entry)| (entry.live.clone(), id.clone(), entry.epoch)).collect()
             };
+            if held.is_empty() {
+                // The calls that failed went with the sessions that made them: with nobody left to ask again, nothing would ever tell that
+                // the storage is back. DynamoDB needs no such question, since an encoder that can't write its heartbeat is not asked.
+                let Workshop { bucket, health, .. } = &self.deps.workshop;
+                let _ = health.insist("probe", || bucket.head(PROBED)).await;
+                continue;
+            }
             let mut all = true;
             for (live, broadcast, epoch) in held {
                 if !self.is_ailing() {
