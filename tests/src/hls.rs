@@ -89,7 +89,9 @@ fn lines(text: &str) -> Result<Vec<&str>> {
     ensure!(!text.chars().any(|c| c.is_control() && c != '\n'), "control characters");
     let mut lines = text.lines();
     ensure!(lines.next() == Some("#EXTM3U"), "no #EXTM3U");
-    Ok(lines.filter(|line| !line.is_empty()).collect())
+    // Blank lines and comments say nothing (4.1); a tag begins with `#EXT`.
+    let says = |line: &&str| !line.is_empty() && (!line.starts_with('#') || line.starts_with("#EXT"));
+    Ok(lines.filter(says).collect())
 }
 
 /// `NAME=value,NAME="value"` (4.2).
