@@ -493,13 +493,20 @@ pub fn replay(presentation: &Presentation, source: &Source) -> Result<()> {
     anyhow::ensure!(!presentation.mpd.dynamic, "{} is not static", presentation.url);
     structure(presentation)?;
     rules(presentation)?;
-    let rungs = presentation.mpd.rungs();
-    anyhow::ensure!(!rungs.is_empty(), "no rung of pictures");
+    let (rungs, format) = (presentation.mpd.rungs(), &source.format);
+    anyhow::ensure!(rungs.is_empty() != format.has_pictures(), "the rungs of pictures are {rungs:?}");
     for rung in &rungs {
         whole(presentation, rung, source)?;
     }
-    sound_whole(presentation, source)?;
-    let worst = in_sync(presentation, &rungs[0], source)?;
+    let sounds = presentation.mpd.periods.iter().flat_map(|p| &p.tracks).any(|track| !track.is_video());
+    anyhow::ensure!(sounds == format.has_sound(), "there is sound: {sounds}");
+    if sounds {
+        sound_whole(presentation, source)?;
+    }
+    let worst = match rungs.first() {
+        Some(rung) if sounds => in_sync(presentation, rung, source)?,
+        _ => 0.0,
+    };
     eprintln!("{}: rungs {rungs:?}, sound within {:.1} ms", name(&source.file), worst * 1000.0);
     Ok(())
 }

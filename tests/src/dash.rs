@@ -161,6 +161,18 @@ fn sets(faults: &mut Faults, node: Node<'_, '_>, period: &Period) -> Result<()> 
                     format!("{place}: @{most} is {said:?}, the largest {each} {largest:?}")
                 });
             }
+            let fps = |node: Node<'_, '_>, name: &str| {
+                let (num, den) =
+                    node.attribute(name)?.split_once('/').or(Some((node.attribute(name)?, "1")))?;
+                Some(num.parse::<f64>().ok()? / den.parse::<f64>().ok()?)
+            };
+            let each: Vec<_> = children(set, "Representation").map(|n| fps(n, "frameRate")).collect();
+            let (said, fastest) =
+                (fps(set, "maxFrameRate"), each.iter().flatten().copied().fold(0.0, f64::max));
+            faults.check(
+                each.iter().all(Option::is_some) && said.is_some_and(|s| (s - fastest).abs() < ROUNDING),
+                || format!("{place}: @maxFrameRate is {said:?}, @frameRate of each {each:?}"),
+            );
         } else {
             faults.check(set.attribute("lang").is_some(), || format!("{place}: no @lang"));
         }

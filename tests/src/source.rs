@@ -15,10 +15,15 @@ use crate::{process::run, sound, stamp, stamp::Stamp};
 /// Raise when pictures or sound are drawn otherwise: kept files of an older kind are then not used.
 const KIND: u32 = 2;
 
+/// Shows that are ended before their source is: their sources' lengths are multiples of this, in seconds, so that they share a few files.
+const LENGTH_STEP: u64 = 160;
+/// Lengths of GOPs that vary, in seconds: from one to what is the longest that encoders use by themselves.
+const VARYING: [u64; 5] = [1, 3, 8, 2, 5];
+
 /// What a source is like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Format {
-    /// Width in pixels.
+    /// Width in pixels; 0 for sound alone.
     pub width: usize,
     /// Height in pixels.
     pub height: usize,
@@ -28,13 +33,13 @@ pub struct Format {
     pub per_seconds: u64,
     /// Length in seconds.
     pub seconds: u64,
-    /// Pictures per GOP.
+    /// Pictures per GOP; 0 for GOPs as long as [`VARYING`] says, in turn.
     pub gop: u64,
     /// B-frames between two reference pictures.
     pub b_frames: u32,
     /// Samples per second of the sound.
     pub sample_rate: u32,
-    /// Channels of the sound.
+    /// Channels of the sound; 0 for pictures alone.
     pub channels: u16,
     /// The mark in its stamps: 0 to 15.
     pub mark: u32,
@@ -63,6 +68,30 @@ impl Format {
     #[must_use]
     pub fn pictures(&self) -> u64 {
         self.seconds * self.frames / self.per_seconds
+    }
+
+    /// Whether it has pictures.
+    #[must_use]
+    pub fn has_pictures(&self) -> bool {
+        self.width > 0
+    }
+
+    /// Whether it has sound.
+    #[must_use]
+    pub fn has_sound(&self) -> bool {
+        self.channels > 0
+    }
+
+    /// Where GOPs begin, in seconds, when they vary: as FFmpeg's option takes them.
+    fn key_times(&self) -> String {
+        let mut at = 0;
+        let starts = VARYING.iter().cycle().map(|length| {
+            let start = at;
+            at += length;
+            start
+        });
+        let starts = starts.take_while(|start| *start < self.seconds);
+        starts.map(|start| start.to_string()).collect::<Vec<_>>().join(",")
     }
 
     /// Whether picture `number` is shown in the first tenth of a second.
@@ -126,6 +155,14 @@ impl Source {
         Ok(Self { format, file })
     }
 
+    /// A source of this format that lasts as long as it says, or longer: for a show that is ended before its source is.
+    ///
+    /// # Errors
+    /// As [`Source::new`].
+    pub fn lasting(format: Format) -> Result<Self> {
+        Self::new(Format { seconds: format.seconds.next_multiple_of(LENGTH_STEP), ..format })
+    }
+
     /// The same pictures and sound as an MP4 file: the kept one, or one made now.
     ///
     /// # Errors
@@ -153,26 +190,32 @@ impl Source {
 }
 
 fn make(format: &Format, work: &Path) -> Result<PathBuf> {
-    let pcm = work.join("sound.pcm");
-    sound::write_pcm(&pcm, format.sample_rate, format.channels, format.seconds)?;
-    let made = work.join("made.flv");
-    let mut child = Command::new("ffmpeg")
-        .args(["-hide_banner", "-nostdin", "-v", "error", "-f", "rawvideo", "-pix_fmt", "yuv420p"])
-        .args(["-s", &format!("{}x{}", format.width, format.height)])
-        .args(["-r", &format!("{}/{}", format.frames, format.per_seconds), "-i", "-"])
-        .args(["-f", "s16le", "-ar", &format.sample_rate.to_string(), "-ac", &format.channels.to_string()])
-        .arg("-i")
-        .arg(&pcm)
-        .args(["-c:v", "libx264", "-preset", "superfast", "-crf", "24", "-bf", &format.b_frames.to_string()])
-        .args(["-g", &format.gop.to_string(), "-keyint_min", &format.gop.to_string()])
-        .args(["-sc_threshold", "0", "-flags", "+cgop"])
-        .args(["-c:a", "aac", "-b:a", "96k", "-f", "flv"])
-        .arg(&made)
-        .stdin(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .context("starting ffmpeg")?;
-    let drawn = draw_all(format, BufWriter::new(child.stdin.take().context("ffmpeg's input")?));
+    let (pcm, made) = (work.join("sound.pcm"), work.join("made.flv"));
+    let mut command = Command::new("ffmpeg");
+    command.args(["-hide_banner", "-nostdin", "-v", "error"]);
+    if format.has_pictures() {
+        command.args(["-f", "rawvideo", "-pix_fmt", "yuv420p"]);
+        command.args(["-s", &format!("{}x{}", format.width, format.height)]);
+        command.args(["-r", &format!("{}/{}", format.frames, format.per_seconds), "-i", "-"]);
+    }
+    if format.has_sound() {
+        sound::write_pcm(&pcm, format.sample_rate, format.channels, format.seconds)?;
+        let (rate, channels) = (format.sample_rate.to_string(), format.channels.to_string());
+        command.args(["-f", "s16le", "-ar", &rate, "-ac", &channels, "-i"]).arg(&pcm);
+        command.args(["-c:a", "aac", "-b:a", "96k"]);
+    }
+    if format.has_pictures() {
+        command.args(["-c:v", "libx264", "-preset", "superfast", "-crf", "24"]);
+        command.args(["-bf", &format.b_frames.to_string(), "-sc_threshold", "0", "-flags", "+cgop"]);
+        match format.gop {
+            0 => command.args(["-g", "100000", "-forced-idr", "1", "-force_key_frames", &format.key_times()]),
+            gop => command.args(["-g", &gop.to_string(), "-keyint_min", &gop.to_string()]),
+        };
+    }
+    command.args(["-f", "flv"]).arg(&made).stdin(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().context("starting ffmpeg")?;
+    let input = child.stdin.take().context("ffmpeg's input")?;
+    let drawn = if format.has_pictures() { draw_all(format, BufWriter::new(input)) } else { Ok(()) };
     let end = child.wait_with_output()?;
     let said = String::from_utf8_lossy(&end.stderr);
     anyhow::ensure!(end.status.success(), "making {}: {}\n{said}", format.name(), end.status);

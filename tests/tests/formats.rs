@@ -1,15 +1,17 @@
 //! What broadcasters send: frame rates from 23.976 to 60, 44.1 and 48 kHz, mono and stereo, with and without B-frames, GOPs of one to
-//! four seconds, upright pictures. Every replay is checked picture by picture.
+//! eight seconds, alike and varying, upright pictures, pictures alone, sound alone. Every live manifest is watched from its first version
+//! to its last; every replay is checked picture by picture, and each of its segments decoded by itself.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tests::{
-    check,
+    check, delivery,
     presentation::Presentation,
     publisher::Publisher,
     source::{Format, Source},
-    stack::Options,
+    stack::{Options, Stack},
+    watcher::Watcher,
 };
 
 /// Published at once: small pictures, so that two cores hold them live.
@@ -32,6 +34,9 @@ fn formats() -> Vec<Format> {
         Format { width: 360, height: 640, gop: 60, b_frames: 2, ..rate(30, 1) },
         // An odd GOP: nothing lands on whole seconds.
         Format { gop: 47, b_frames: 1, ..rate(25, 1) },
+        Format { gop: 0, seconds: 20, b_frames: 2, sample_rate: 44_100, ..rate(30, 1) },
+        Format { gop: 60, channels: 0, seconds: 12, ..rate(30, 1) },
+        Format { width: 0, seconds: 12, ..small },
     ]
 }
 
@@ -45,22 +50,32 @@ fn formats_of_broadcasters() -> Result<()> {
     let stack = Options::lives(lives.clone()).start()?;
     let shows: Vec<_> = sources.iter().zip(&lives).collect();
     for group in shows.chunks(AT_ONCE) {
-        let mut publishers = Vec::new();
+        let mut publishing = Vec::new();
         for (source, live) in group {
-            publishers.push(Publisher::ffmpeg(source, &stack.publish_url(live)?)?);
+            let watcher = Watcher::start(&stack.http, &stack.live(live)?.mpd);
+            publishing.push((Publisher::ffmpeg(source, &stack.publish_url(live)?)?, watcher));
         }
-        for publisher in &mut publishers {
+        for ((publisher, _), (_, live)) in publishing.iter_mut().zip(group) {
             publisher.finish()?;
+            stack.event(0, "replay-ready", &[("live", live)], REPLAY_WITHIN)?;
         }
-        for (source, live) in group {
-            let ready = stack.event(0, "replay-ready", &[("live", live)], REPLAY_WITHIN)?;
-            let broadcast = ready.text("broadcast");
-            let replay = Presentation::fetch(&stack.http, &stack.vod_url(live, &broadcast))?;
-            check::replay(&replay, source)
-                .with_context(|| format!("{:?}\n{}", source.format, replay.text))?;
-            let (code, said) = stack.verify(&broadcast)?;
-            anyhow::ensure!(code == 0, "verify of {live}: {code}\n{said}");
+        for ((_, watcher), (source, live)) in publishing.into_iter().zip(group) {
+            let seen = watcher.finish().with_context(|| format!("{:?} live", source.format))?;
+            anyhow::ensure!(seen.ended && seen.live > 0, "{live}: {seen:?}");
+            replay(&stack, source, live)?;
         }
     }
     stack.stop()
+}
+
+fn replay(stack: &Stack, source: &Source, live: &str) -> Result<()> {
+    let ready = stack.event(0, "replay-ready", &[("live", live)], REPLAY_WITHIN)?;
+    let broadcast = ready.text("broadcast");
+    let replay = Presentation::fetch(&stack.http, &stack.vod_url(live, &broadcast))?;
+    check::replay(&replay, source).with_context(|| format!("{:?}\n{}", source.format, replay.text))?;
+    check::alone(&replay).with_context(|| format!("{:?}", source.format))?;
+    delivery::check(&stack.http, &replay)?;
+    let (code, said) = stack.verify(&broadcast)?;
+    anyhow::ensure!(code == 0, "verify of {live}: {code}\n{said}");
+    Ok(())
 }

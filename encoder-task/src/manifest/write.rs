@@ -15,7 +15,7 @@ use media::{
     cue,
     ledger::{Init, Segment, Track},
     names::suffix,
-    time::{Ticks, VIDEO_TIMESCALE, WallTime, rescale, to_media_time},
+    time::{FrameRate, Ticks, VIDEO_TIMESCALE, WallTime, rescale, to_media_time},
 };
 
 use super::{
@@ -205,7 +205,7 @@ fn period(
             None => tracks.push((known(inits, segment)?, vec![segment])),
         }
     }
-    let (mut video, mut audio) = (Vec::new(), Vec::new());
+    let (mut video, mut audio, mut rates) = (Vec::new(), Vec::new(), Vec::new());
     let shared = shared_template(plan, &tracks, peaks)?;
     for (init, segments) in &tracks {
         let mut representation = representation(plan, init, segments, peaks)?;
@@ -216,9 +216,10 @@ fn period(
             });
         }
         match init.track {
-            Track::Video { width, height, sar, .. } => {
+            Track::Video { width, height, sar, frame_rate } => {
                 let par = reduced(u64::from(width) * u64::from(sar.0), u64::from(height) * u64::from(sar.1));
                 video.push((u64::from(width) * u64::from(height), par, representation));
+                rates.extend(frame_rate);
             }
             Track::Audio { .. } => audio.push(representation),
         }
@@ -237,6 +238,7 @@ fn period(
             par: Some(par.clone()),
             maxWidth: most(|r| r.width),
             maxHeight: most(|r| r.height),
+            maxFrameRate: fastest(&rates).map(rate),
             ProducerReferenceTime: reference(VIDEO_TIMESCALE)?,
             SegmentTemplate: shared,
             representations: video.into_iter().map(|(_, _, representation)| representation).collect(),
@@ -354,10 +356,7 @@ fn representation(
             out.width = Some(width.into());
             out.height = Some(height.into());
             out.sar = Some(format!("{}:{}", sar.0, sar.1));
-            out.frameRate = frame_rate.map(|rate| match rate.den {
-                1 => rate.num.to_string(),
-                den => format!("{}/{den}", rate.num),
-            });
+            out.frameRate = frame_rate.map(rate);
         }
         Track::Audio { sample_rate, channels } => {
             out.audioSamplingRate = Some(sample_rate.to_string());
@@ -386,6 +385,19 @@ fn timeline(segments: &[&Segment]) -> Vec<S> {
         }
     }
     out
+}
+
+/// A frame rate as MPDs spell it (ISO/IEC 23009-1, `FrameRateType`).
+fn rate(of: FrameRate) -> String {
+    match of.den {
+        1 => of.num.to_string(),
+        den => format!("{}/{den}", of.num),
+    }
+}
+
+fn fastest(rates: &[FrameRate]) -> Option<FrameRate> {
+    let product = |num: u32, den: u32| u64::from(num) * u64::from(den);
+    rates.iter().copied().max_by(|a, b| product(a.num, b.den).cmp(&product(b.num, a.den)))
 }
 
 fn reduced(width: u64, height: u64) -> String {

@@ -55,7 +55,7 @@ impl Disturbance<'_> {
         let length = (self.lasts + self.calm) * times + AROUND;
         let (width, height, ladder) = pick((640, 360, "360p"), (1280, 720, "720p"));
         let seconds = length.as_secs() + SPARE_SECONDS;
-        let source = Source::new(Format { width, height, seconds, mark: 5, ..Format::default() })?;
+        let source = Source::lasting(Format { width, height, seconds, mark: 5, ..Format::default() })?;
         let cluster = Cluster::start(Setup { encoders: 3, ladder, ..Setup::default() })?;
         let mut show = Show::start(&cluster, &source, &[1], None)?;
         let players = if self.always_watched { &Player::ALL } else { pick(&[][..], &Player::ALL) };

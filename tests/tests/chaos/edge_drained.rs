@@ -29,7 +29,7 @@ const MISSING_MAX: u32 = 3 * 60;
 #[test]
 fn a_draining_edge_sends_its_publishers_elsewhere() -> Result<()> {
     scenario("edge SIGTERM", |report| {
-        let source = Source::new(Format { seconds: 120, mark: 5, ..Format::default() })?;
+        let source = Source::lasting(Format { seconds: 120, mark: 5, ..Format::default() })?;
         let cluster = Cluster::start(Setup { edges: 2, ..Setup::default() })?;
         let mut show = Show::start(&cluster, &source, &[1, 2], Some(AWAY))?;
         let audience = show.watch(pick(&[], &Player::ALL), 30);

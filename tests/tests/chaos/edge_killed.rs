@@ -33,7 +33,7 @@ fn publishers_go_on_through_another_edge() -> Result<()> {
     scenario("edge kill -9", |report| {
         let kills: usize = pick(1, 4);
         let seconds = u64::try_from(kills)? * 20 + 20;
-        let source = Source::new(Format { seconds: seconds + 60, mark: 5, ..Format::default() })?;
+        let source = Source::lasting(Format { seconds: seconds + 60, mark: 5, ..Format::default() })?;
         let cluster = Cluster::start(Setup { edges: 2, ..Setup::default() })?;
         let mut show = Show::start(&cluster, &source, &[1, 2], Some(AWAY))?;
         let audience = show.watch(pick(&[], &Player::ALL), seconds - 5);

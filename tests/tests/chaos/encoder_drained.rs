@@ -34,7 +34,7 @@ fn draining_has_no_visible_effect() -> Result<()> {
         // One-second GOPs: twice as many chunks to hit.
         let format = Format { seconds: seconds + 90, gop: 30, mark: 5, ..Format::default() };
         let cluster = Cluster::start(Setup { encoders: 3, ..Setup::default() })?;
-        let mut show = Show::start(&cluster, &Source::new(format)?, &[1], None)?;
+        let mut show = Show::start(&cluster, &Source::lasting(format)?, &[1], None)?;
         let audience = show.watch(pick(&[], &Player::ALL), seconds - 10);
         show.progress(BASELINE_ROWS, BASELINE_WITHIN)?;
         for _ in 0..times {

@@ -40,7 +40,7 @@ fn kill_everything(cluster: &Cluster) -> Result<()> {
 }
 
 fn source() -> Result<Source> {
-    Source::new(Format { seconds: 90, mark: 5, ..Format::default() })
+    Source::lasting(Format { seconds: 90, mark: 5, ..Format::default() })
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn shows_go_on_when_the_gateway_is_killed() -> Result<()> {
     scenario("gateway kill -9", |report| {
         let kills: u32 = pick(8, 90);
         let seconds = (EVERY * kills).as_secs() + 25;
-        let source = Source::new(Format { seconds: seconds + 60, mark: 5, ..Format::default() })?;
+        let source = Source::lasting(Format { seconds: seconds + 60, mark: 5, ..Format::default() })?;
         let cluster = Cluster::start(Setup::default())?;
         let mut show = Show::start(&cluster, &source, &[1], None)?;
         let audience = show.watch(pick(&[], &Player::ALL), seconds - 5);

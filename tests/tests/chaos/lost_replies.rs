@@ -32,7 +32,7 @@ fn lost_replies_double_nothing() -> Result<()> {
     scenario("10 % of replies lost, encoder frozen", |report| {
         let times: u32 = pick(1, 6);
         let seconds = ((FROZEN + 2 * AROUND) * times).as_secs() + 120;
-        let source = Source::new(Format { seconds, mark: 5, ..Format::default() })?;
+        let source = Source::lasting(Format { seconds, mark: 5, ..Format::default() })?;
         let cluster = Cluster::start(Setup::default())?;
         let mut show = Show::start(&cluster, &source, &[1], None)?;
         show.progress(2, LEVEL_WITHIN)?;

@@ -30,7 +30,7 @@ fn players_go_on_over_a_reset_of_the_publisher() -> Result<()> {
     scenario("publisher TCP reset, back later", |report| {
         let absences: &[u64] = pick(&[3, 10], &[3, 10, 45]);
         let seconds = absences.iter().sum::<u64>() + 12 * u64::try_from(absences.len())? + 15;
-        let source = Source::new(Format { seconds: seconds + 60, mark: 5, ..Format::default() })?;
+        let source = Source::lasting(Format { seconds: seconds + 60, mark: 5, ..Format::default() })?;
         let cluster = Cluster::start(Setup::default())?;
         let mut show = Show::start(&cluster, &source, &[1], Some(Duration::ZERO))?;
         let audience = show.watch(&Player::ALL, seconds);

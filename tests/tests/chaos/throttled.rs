@@ -26,7 +26,7 @@ fn nothing_is_lost_when_storage_throttles() -> Result<()> {
     scenario("S3 503 and DynamoDB throttling on 20 %", |report| {
         let lasts = Duration::from_secs(pick(12, 90));
         let seconds = lasts.as_secs() + 20;
-        let source = Source::new(Format { seconds: seconds + 60, mark: 5, ..Format::default() })?;
+        let source = Source::lasting(Format { seconds: seconds + 60, mark: 5, ..Format::default() })?;
         let cluster = Cluster::start(Setup::default())?;
         let mut show = Show::start(&cluster, &source, &[1], None)?;
         let audience = show.watch(pick(&[], &Player::ALL), seconds - 5);

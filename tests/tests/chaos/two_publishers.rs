@@ -26,8 +26,8 @@ const CALM: Duration = Duration::from_secs(8);
 #[test]
 fn the_later_publisher_wins_at_once() -> Result<()> {
     scenario("two publishers on one key", |report| {
-        let earlier = Source::new(Format { seconds: 90, mark: 5, ..Format::default() })?;
-        let later = Source::new(Format { seconds: 90, mark: 6, ..Format::default() })?;
+        let earlier = Source::lasting(Format { seconds: 90, mark: 5, ..Format::default() })?;
+        let later = Source::lasting(Format { seconds: 90, mark: 6, ..Format::default() })?;
         let cluster = Cluster::start(Setup { edges: 2, ..Setup::default() })?;
         let mut show = Show::start(&cluster, &earlier, &[1], None)?;
         hold(CALM);
