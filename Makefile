@@ -57,12 +57,6 @@ chaos: setup-tests tests/browser/node_modules/.package-lock.json
 	@rm -f target/chaos/summary.md
 	@GOPCAST_CHAOS=full scripts/tests.sh --test chaos; status=$$?; cat target/chaos/summary.md; exit $$status
 
-# Everything that a client can do wrong, at once, beside a good show (tests/tests/misbehaviour.rs).
-.PHONY: misbehaviour
-misbehaviour: setup-tests
-	@$(CARGO) build --locked --workspace --bins
-	@scripts/tests.sh --test misbehaviour
-
 # All but the tests themselves.
 check: setup-tests player tests/browser/node_modules/.package-lock.json
 	@$(CARGO) fmt --all --check

@@ -1,6 +1,5 @@
 //! Everything that a client can do wrong, at once, beside one that does nothing wrong: each is told its documented code within ten
-//! seconds, and the good show loses no picture. Run by `make misbehaviour`, on a machine that has nothing else to do: a dozen shows are
-//! transcoded at once. And publishers whose rights are taken from them in the middle of a long GOP.
+//! seconds, and the good show loses no picture. And publishers whose rights are taken from them in the middle of a long GOP.
 
 use std::{
     io::{Read, Write},
