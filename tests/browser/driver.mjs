@@ -2,6 +2,8 @@
  * Drives a headless Chromium for the end-to-end tests. One task as JSON in argv[2], one report as a JSON
  * line on standard output:
  *   {"task":"play","player":"dashjs"|"shaka","mpd":URL,"seconds":N,"live":bool,"rate":N,"patient":bool}
+ *   {"task":"explore","player":"dashjs"|"shaka"|"hlsjs","url":URL,"scheme":URI,"slow":bytes a second or null,"slowSeconds":N,
+ *    "fastSeconds":N,"seeks":[0..1 of what can be sought to]}
  *   {"task":"glass","url":URL,"settle":N,"seconds":N}
  *   {"task":"pages","http":URL,"paths":[...],"seconds":N,"screenshots":DIR}
  * Exit code 0 when the browser could be driven; what went wrong in the page is in the report.
@@ -19,7 +21,9 @@ const HERE = dirname(fileURLToPath(import.meta.url));
 const LIBRARIES = {
   '/dashjs.js': 'node_modules/dashjs/dist/modern/umd/dash.all.min.js',
   '/shaka.js': 'node_modules/shaka-player/dist/shaka-player.compiled.js',
+  '/hlsjs.js': 'node_modules/hls.js/dist/hls.min.js',
   '/play.js': 'play.js',
+  '/explore.js': 'explore.js',
 };
 const ARGS = [
   '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
@@ -76,6 +80,51 @@ async function play(task) {
     await page.addScriptTag({ url: `${origin.url}/play.js` });
     const report = await page.evaluate((given) => globalThis.play(given), task);
     return { ...report, errors: [...errors, ...report.errors] };
+  } finally {
+    await browser.close();
+    origin.close();
+  }
+}
+
+/** Longest wait for a picture to move, at the start and after a seek, in seconds. */
+const MOVING_S = 15;
+/** What a connection that is not throttled is: no limits. */
+const UNTHROTTLED = { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: -1 };
+
+/** Plays, makes the connection slow for a while, and seeks. */
+async function explore(task) {
+  const origin = await host();
+  const browser = await launch();
+  try {
+    const page = await browser.newPage({ viewport: { width: 960, height: 540 } });
+    const errors = [];
+    watch(page, errors);
+    await page.goto(origin.url);
+    await page.addScriptTag({ url: `${origin.url}/${task.player}.js` });
+    await page.addScriptTag({ url: `${origin.url}/explore.js` });
+    const look = () => page.evaluate(() => globalThis.explore.look());
+    const network = await page.context().newCDPSession(page);
+    await network.send('Network.enable');
+    const startup = await page.evaluate(([player, url, scheme, limit]) => globalThis.explore.open(player, url, scheme, limit), [task.player, task.url, task.scheme, MOVING_S]);
+    const started = await look();
+    await page.waitForTimeout(task.fastSeconds * 1000);
+    const before = await look();
+    let slow = null;
+    if (task.slow) {
+      await network.send('Network.emulateNetworkConditions', { ...UNTHROTTLED, downloadThroughput: task.slow });
+      await page.waitForTimeout(task.slowSeconds * 1000);
+      slow = await look();
+      await network.send('Network.emulateNetworkConditions', UNTHROTTLED);
+      await page.waitForTimeout(task.fastSeconds * 1000);
+    }
+    const after = await look();
+    const seeks = [];
+    for (const share of task.seeks) {
+      const { range: [from, to] } = await look();
+      seeks.push(await page.evaluate(([to, limit]) => globalThis.explore.seek(to, limit), [from + (to - from) * share, MOVING_S]));
+    }
+    const report = await page.evaluate(() => globalThis.explore.report());
+    return { ...report, errors: [...errors, ...report.errors], startup, started, before, slow, after, seeks };
   } finally {
     await browser.close();
     origin.close();
@@ -145,5 +194,5 @@ async function pages(task) {
 }
 
 const task = JSON.parse(process.argv[2]);
-const report = await { pages, play, glass }[task.task](task);
+const report = await { pages, play, glass, explore }[task.task](task);
 process.stdout.write(`${JSON.stringify(report)}\n`);

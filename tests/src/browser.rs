@@ -269,3 +269,96 @@ pub fn glass(http: &str, path: &str, settle: u64, seconds: u64) -> Result<Glass>
     let task = serde_json::json!({ "task": "glass", "url": format!("{http}{path}"), "settle": settle, "seconds": seconds });
     drive(&task, Duration::from_secs(settle + seconds))
 }
+
+/// A player that is moved about: its connection made slow for a while, its position changed.
+#[derive(Debug, Clone, Copy)]
+pub struct Exploration<'a> {
+    /// `dashjs`, `shaka` or `hlsjs`, at its default settings.
+    pub player: &'a str,
+    /// What is played.
+    pub url: &'a str,
+    /// The scheme of the timed events that are noted.
+    pub scheme: &'a str,
+    /// Bytes a second that the connection gives while it is slow; never slow without.
+    pub slow: Option<u64>,
+    /// For how long it is, in seconds.
+    pub slow_seconds: u64,
+    /// How long is played at full speed: before, and afterwards again.
+    pub fast_seconds: u64,
+    /// Where to go then, as shares of what can be gone to.
+    pub seeks: &'a [f64],
+}
+
+/// What it did.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Explored {
+    /// Errors of the player, the media element or the page.
+    pub errors: Vec<String>,
+    /// Heights of the rungs played, in the order met.
+    pub heights: Vec<u32>,
+    /// The timed events that playback met.
+    pub events: Vec<Met>,
+    /// Seconds to the first moving picture; `None` when there was none.
+    pub startup: Option<f64>,
+    /// How it stood when pictures moved.
+    pub started: Standing,
+    /// Before the connection became slow.
+    pub before: Standing,
+    /// At the end of that.
+    pub slow: Option<Standing>,
+    /// After it was fast again.
+    pub after: Standing,
+    /// Each seek.
+    pub seeks: Vec<Sought>,
+}
+
+/// A timed event that playback met.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Met {
+    /// When it is, as the player says, in seconds of the media element's time.
+    pub start: f64,
+    /// Where playback was when the player said so.
+    pub at: f64,
+    /// Its data.
+    pub data: Option<String>,
+}
+
+/// How playback stands.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Standing {
+    /// Where it is, in seconds.
+    pub position: f64,
+    /// Seconds that it has stopped since the last look.
+    pub stalled: f64,
+    /// Height of the rung that is shown.
+    pub height: u32,
+}
+
+/// A seek.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Sought {
+    /// Where to, in seconds.
+    pub to: f64,
+    /// Seconds until pictures moved; `None` when they did not.
+    pub took: Option<f64>,
+    /// Where playback was then.
+    pub at: f64,
+}
+
+impl Exploration<'_> {
+    /// Does it.
+    ///
+    /// # Errors
+    /// When the browser can't be driven; what the player did wrong is in the report.
+    pub fn run(&self) -> Result<Explored> {
+        let task = serde_json::json!({
+            "task": "explore", "player": self.player, "url": self.url, "scheme": self.scheme, "slow": self.slow,
+            "slowSeconds": self.slow_seconds, "fastSeconds": self.fast_seconds, "seeks": self.seeks,
+        });
+        let seeks = u64::try_from(self.seeks.len()).unwrap_or(0) * SEEK_LIMIT;
+        drive(&task, Duration::from_secs(2 * self.fast_seconds + self.slow_seconds + seeks))
+    }
+}
+
+/// What one seek may take at most, in seconds.
+const SEEK_LIMIT: u64 = 16;
