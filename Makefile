@@ -11,6 +11,8 @@ ARGS ?=
 CARGO ?= cargo
 SEEDS ?= 1000000
 PROFILE_DIR := target/release
+# Programs and tests by one build: apart, each would have what they share compiled with other features.
+BUILD_TESTS := $(CARGO) build --locked --workspace --bins --tests
 
 player_sources := $(shell find player/src player/static -type f 2>/dev/null) player/build.mjs player/package.json
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
@@ -53,7 +55,7 @@ test: check
 
 # The scenarios of tests/tests/chaos in full; `make test` runs their short forms.
 chaos: setup-tests tests/browser/node_modules/.package-lock.json
-	@$(CARGO) build --locked --workspace --bins
+	@$(BUILD_TESTS)
 	@rm -f target/chaos/summary.md
 	@GOPCAST_CHAOS=full scripts/tests.sh --test chaos; status=$$?; cat target/chaos/summary.md; exit $$status
 
@@ -63,7 +65,7 @@ check: setup-tests player tests/browser/node_modules/.package-lock.json
 	@$(CARGO) deny --log-level error check bans licenses sources
 	@$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	@cd player && npm test
-	@$(CARGO) build --locked --workspace --bins
+	@$(BUILD_TESTS)
 
 simulate:
 	@$(CARGO) run --release --locked -p simulation -- --seeds $(SEEDS)
