@@ -52,7 +52,7 @@ mutations! {
     ChunkNotCreateOnly = "chunk-not-create-only";
     /// Chunks are told of before they are stored.
     ChunkBelievedEarly = "chunk-believed-early";
-    /// Manifests are put over whatever is there.
+    /// Manifests and posters are put over whatever is there.
     ManifestNotSwapped = "manifest-not-swapped";
     /// A move to another encoder leaves the epoch as it is.
     RebindSameEpoch = "rebind-same-epoch";
@@ -159,7 +159,7 @@ impl Mutation {
         let blind = match self {
             Self::SegmentNotCreateOnly => is_segment(&write.key),
             Self::ChunkNotCreateOnly => is_chunk(&write.key),
-            Self::ManifestNotSwapped => is_manifest(&write.key),
+            Self::ManifestNotSwapped => is_manifest(&write.key) || is_poster(&write.key),
             _ => false,
         };
         if blind {
@@ -184,10 +184,16 @@ impl Mutation {
     }
 }
 
-/// A media segment.
+/// A media segment, or the tile beside it.
 #[must_use]
 pub fn is_segment(key: &str) -> bool {
-    key.ends_with(".m4s")
+    key.ends_with(".m4s") || key.contains("/tiles/")
+}
+
+/// The stable poster of a live.
+#[must_use]
+pub fn is_poster(key: &str) -> bool {
+    key.starts_with("live/") && key.ends_with("/poster.jpg")
 }
 
 /// A stored chunk.

@@ -24,3 +24,4 @@ pub mod sound;
 pub mod source;
 pub mod stack;
 pub mod stamp;
+mod storyboard;

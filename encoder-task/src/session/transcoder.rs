@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use crate::{
     cmaf::{self, Packaged},
     fill::{Source, Span},
-    transcode::{self, Capacity, Plan, Transcoded},
+    transcode::{self, Capacity, Jpeg, Plan, Transcoded},
     validate,
 };
 
@@ -29,6 +29,8 @@ pub const CHUNKS_AT_ONCE: usize = 2;
 pub struct Made {
     /// One segment per rung, and one of sound. None if the chunk can't be used; then a verdict says why.
     pub packaged: Vec<Packaged>,
+    /// What the storyboard shows of it.
+    pub tile: Option<Jpeg>,
     /// Warnings, and at most one fatal verdict.
     pub verdicts: Vec<Verdict>,
     /// How long it took, waiting left out.
@@ -46,6 +48,8 @@ pub trait Transcoder: fmt::Debug + Send + Sync {
         profile: Profile,
         image: Option<Bytes>,
     ) -> BoxFuture<Result<Arc<dyn Still>, String>>;
+    /// A chunk's key picture as a poster: a JPEG; `None` of a chunk without pictures.
+    fn poster(&self, chunk: Chunk) -> BoxFuture<Result<Option<Bytes>, String>>;
 }
 
 /// A picture that holes are filled with.
@@ -100,17 +104,18 @@ impl Transcoder for Ffmpeg {
         Box::pin(async move {
             let mut verdicts = validate::validate(&chunk);
             if verdicts.iter().any(|verdict| verdict.code.is_fatal()) {
-                return Ok(Made { packaged: Vec::new(), verdicts, transcode_ms: 0 });
+                return Ok(Made { packaged: Vec::new(), tile: None, verdicts, transcode_ms: 0 });
             }
             let plan = this.plan(&chunk, profile);
             let work = move || {
                 let began = Instant::now();
                 let (packaged, warnings) = make(&chunk, &plan);
-                (packaged, warnings, u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX))
+                let tile = if packaged.is_empty() { None } else { tile(&chunk) };
+                (packaged, tile, warnings, u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX))
             };
-            let (packaged, warnings, transcode_ms) = this.work(work).await?;
+            let (packaged, tile, warnings, transcode_ms) = this.work(work).await?;
             verdicts.extend(warnings);
-            Ok(Made { packaged, verdicts, transcode_ms })
+            Ok(Made { packaged, tile, verdicts, transcode_ms })
         })
     }
 
@@ -134,6 +139,14 @@ impl Transcoder for Ffmpeg {
             let (source, plan) = this.clone().work(work).await?.map_err(|error| error.to_string())?;
             let still: Arc<dyn Still> = Arc::new(Picture { on: this, source, plan });
             Ok(still)
+        })
+    }
+
+    fn poster(&self, chunk: Chunk) -> BoxFuture<Result<Option<Bytes>, String>> {
+        let this = self.clone();
+        Box::pin(async move {
+            let made = this.work(move || transcode::POSTER.of(&chunk)).await?;
+            Ok(made.map_err(|error| error.to_string())?.map(|jpeg| jpeg.bytes))
         })
     }
 }
@@ -166,4 +179,12 @@ fn make(chunk: &Chunk, plan: &Plan) -> (Vec<Packaged>, Vec<Verdict>) {
         Ok(packaged) => (packaged, transcoded.warnings),
         Err(error) => (Vec::new(), vec![corrupt(&error)]),
     }
+}
+
+/// What the storyboard shows of a chunk. Nothing if its pictures can't be decoded, which is said elsewhere: the show goes on without.
+fn tile(chunk: &Chunk) -> Option<Jpeg> {
+    transcode::TILE.of(chunk).unwrap_or_else(|error| {
+        tracing::debug!(%error, "a chunk has no tile");
+        None
+    })
 }
