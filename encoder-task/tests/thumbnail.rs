@@ -9,9 +9,10 @@
 mod support;
 
 use bytes::Bytes;
-use encoder_task::transcode::{Jpeg, POSTER, TILE, Thumbnail, TranscodeError};
+use encoder_task::transcode::{Jpeg, POSTER, Plan, Preset, TILE, Thumbnail, TranscodeError, transcode};
 use media::{
     chunk::{Chunk, VideoCodec},
+    ladder::Profile,
     time::FrameRate,
 };
 use support::{Source, run};
@@ -60,6 +61,13 @@ fn every_coding_and_shape_has_a_small_picture_of_fixed_bytes() {
             assert_eq!(of(kind, chunk), jpeg, "the same bytes");
         }
     }
+}
+
+#[test]
+fn the_ladder_brings_the_same_tile() {
+    let chunk = &source(VideoCodec::Avc, (640, 360), &[])[0];
+    let plan = Plan { profile: Profile::P360, preset: Preset::Ultrafast, threads: 2 };
+    assert_eq!(transcode(chunk, &plan).unwrap().tile, Some(of(TILE, chunk)));
 }
 
 #[test]

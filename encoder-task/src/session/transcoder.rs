@@ -109,8 +109,7 @@ impl Transcoder for Ffmpeg {
             let plan = this.plan(&chunk, profile);
             let work = move || {
                 let began = Instant::now();
-                let (packaged, warnings) = make(&chunk, &plan);
-                let tile = if packaged.is_empty() { None } else { tile(&chunk) };
+                let (packaged, tile, warnings) = make(&chunk, &plan);
                 (packaged, tile, warnings, u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX))
             };
             let (packaged, tile, warnings, transcode_ms) = this.work(work).await?;
@@ -168,23 +167,15 @@ impl Still for Picture {
 }
 
 /// Transcodes and packages. Sound goes on even when the pictures can't be decoded.
-fn make(chunk: &Chunk, plan: &Plan) -> (Vec<Packaged>, Vec<Verdict>) {
+fn make(chunk: &Chunk, plan: &Plan) -> (Vec<Packaged>, Option<Jpeg>, Vec<Verdict>) {
     let corrupt = |error: &dyn std::error::Error| Verdict::new(Code::VideoCorrupt, error.to_string());
     let transcoded = transcode::transcode(chunk, plan).unwrap_or_else(|error| {
         let (sound, mut warnings) = transcode::sound::transcode(chunk);
         warnings.push(corrupt(&error));
-        Transcoded { tracks: Vec::new(), sound, warnings }
+        Transcoded { tracks: Vec::new(), tile: None, sound, warnings }
     });
     match cmaf::package(chunk, &transcoded) {
-        Ok(packaged) => (packaged, transcoded.warnings),
-        Err(error) => (Vec::new(), vec![corrupt(&error)]),
+        Ok(packaged) => (packaged, transcoded.tile, transcoded.warnings),
+        Err(error) => (Vec::new(), None, vec![corrupt(&error)]),
     }
-}
-
-/// What the storyboard shows of a chunk. Nothing if its pictures can't be decoded, which is said elsewhere: the show goes on without.
-fn tile(chunk: &Chunk) -> Option<Jpeg> {
-    transcode::TILE.of(chunk).unwrap_or_else(|error| {
-        tracing::debug!(%error, "a chunk has no tile");
-        None
-    })
 }

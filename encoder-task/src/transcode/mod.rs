@@ -80,6 +80,8 @@ pub struct Plan {
 pub struct Transcoded {
     /// One per rendition, largest first; empty for a chunk without pictures.
     pub tracks: Vec<EncodedTrack>,
+    /// The first picture, small; none of a chunk without pictures.
+    pub tile: Option<Jpeg>,
     /// The sound.
     pub sound: Sound,
     /// What the broadcaster should know.

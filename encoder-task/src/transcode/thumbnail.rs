@@ -1,7 +1,7 @@
-//! Small pictures of a chunk for who seeks or chooses: its key picture as a JPEG, in square pixels and as browsers take colours.
+//! Small pictures of a chunk for who seeks or chooses: its first picture as a JPEG, in square pixels and as browsers take colours.
 //!
-//! A pure function of the chunk with deterministic bytes, like its segments. It decodes that one picture by itself, which costs a
-//! hundredth of what the ladder does and leaves the ladder's threads alone.
+//! A pure function of the chunk with deterministic bytes, like its segments. The storyboard's is made of what is decoded for the ladder; a
+//! poster, which is seldom wanted, decodes its picture by itself.
 
 use bytes::Bytes;
 use media::chunk::{Chunk, VideoTrack};
@@ -9,7 +9,7 @@ use media::chunk::{Chunk, VideoTrack};
 use super::{
     TranscodeError,
     libav::{Decoder, LibavError, Picture, Raster},
-    rung::Look,
+    rung::{Look, Shot},
 };
 
 /// How large a JPEG is at most, and how good.
@@ -42,6 +42,16 @@ pub struct Jpeg {
 }
 
 impl Thumbnail {
+    /// A picture that is decoded already.
+    pub(super) fn of_shot(self, shot: &Shot) -> Result<Jpeg, LibavError> {
+        let Shot { picture, look } = shot;
+        let (width, height) = self.size(look.size, look.sar);
+        let raster = Raster::of(picture, (width, height), look.colour)?;
+        let contrast = deviation(raster.luma());
+        let bytes = Bytes::from(raster.to_jpeg(self.quantiser)?);
+        Ok(Jpeg { bytes, width, height, contrast })
+    }
+
     /// The chunk's key picture; `None` of a chunk without pictures.
     ///
     /// # Errors
@@ -51,11 +61,7 @@ impl Thumbnail {
         let picture = key_picture(chunk, video)?;
         let picture = picture.ok_or(TranscodeError::Undecodable { samples: 1 })?;
         let look = Look::of(&picture);
-        let (width, height) = self.size(look.size, look.sar);
-        let raster = Raster::of(&picture, (width, height), look.colour)?;
-        let contrast = deviation(raster.luma());
-        let bytes = Bytes::from(raster.to_jpeg(self.quantiser)?);
-        Ok(Some(Jpeg { bytes, width, height, contrast }))
+        Ok(Some(self.of_shot(&Shot { picture, look })?))
     }
 
     /// The size of a thumbnail of a picture of `size` with samples of `sar`: the shape that is shown, never larger than that, even.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use encoder_task::{
     cmaf::{Packaged, package},
     manifest::{Input, Scope, State, Timeline, mpd},
-    transcode::{Plan, TILE, transcode},
+    transcode::{Plan, transcode},
 };
 use media::{
     chunk::Chunk,
@@ -45,7 +45,7 @@ impl Stored {
                 tracks.entry(rung).or_insert_with(Vec::new).push(packaged);
             }
             let video = chunk.header.video.as_ref().unwrap();
-            let tile = TILE.of(chunk).unwrap().map(|jpeg| {
+            let tile = transcoded.tile.map(|jpeg| {
                 let time = to_media_time(video.start, VIDEO_TIMESCALE).unwrap();
                 let folder = dir.path().join(TILE_RUNG);
                 std::fs::create_dir_all(&folder).unwrap();
