@@ -121,7 +121,7 @@ pub struct Segment {
     pub object: Object,
 }
 
-/// The storyboard's picture of a committed chunk: its key picture, made small, as a JPEG under [`crate::names::tile`]. It stands for the
+/// The storyboard's picture of a committed chunk: its first one, made small, as a JPEG under [`crate::names::tile`]. It stands for the
 /// whole of its row, from [`Row::start`] to [`Row::end`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tile {

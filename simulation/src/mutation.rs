@@ -52,8 +52,10 @@ mutations! {
     ChunkNotCreateOnly = "chunk-not-create-only";
     /// Chunks are told of before they are stored.
     ChunkBelievedEarly = "chunk-believed-early";
-    /// Manifests and posters are put over whatever is there.
+    /// Manifests are put over whatever is there.
     ManifestNotSwapped = "manifest-not-swapped";
+    /// The stable posters of lives are put over whatever is there.
+    PosterNotSwapped = "poster-not-swapped";
     /// A move to another encoder leaves the epoch as it is.
     RebindSameEpoch = "rebind-same-epoch";
     /// A move to another encoder does not look at the epoch.
@@ -159,7 +161,8 @@ impl Mutation {
         let blind = match self {
             Self::SegmentNotCreateOnly => is_segment(&write.key),
             Self::ChunkNotCreateOnly => is_chunk(&write.key),
-            Self::ManifestNotSwapped => is_manifest(&write.key) || is_poster(&write.key),
+            Self::ManifestNotSwapped => is_manifest(&write.key),
+            Self::PosterNotSwapped => is_poster(&write.key),
             _ => false,
         };
         if blind {

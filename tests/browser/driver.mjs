@@ -108,7 +108,8 @@ async function hover(page) {
   await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
   const seen = () => {
     const image = document.querySelector('#seek-picture:not([hidden]) img');
-    if (!image?.naturalWidth) return null;
+    // The controls fade in.
+    if (!image?.naturalWidth || getComputedStyle(document.querySelector('#controls')).opacity !== '1') return null;
     return { url: image.src, size: [image.naturalWidth, image.naturalHeight], text: document.querySelector('#seek-time').textContent };
   };
   const found = await page.waitForFunction(seen, null, { timeout: 10_000 }).catch(() => null);

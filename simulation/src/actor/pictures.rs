@@ -89,7 +89,7 @@ impl Transcoder for Pictures {
                 bytes: Bytes::from(format!("tile {text}")),
                 width: 320,
                 height: 180,
-                contrast: if pos.seq.0 % DARK == 0 { 0 } else { 50 },
+                contrast: if pos.seq.0.is_multiple_of(DARK) { 0 } else { 50 },
             });
             Ok(Made { packaged, tile, verdicts: Vec::new(), transcode_ms: 0 })
         })
