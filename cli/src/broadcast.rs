@@ -138,6 +138,7 @@ async fn show(id: &BroadcastId, args: &crate::args::StackArgs) -> anyhow::Result
         started: row.opened,
         ended: row.ended,
         duration: 0,
+        poster: false,
     };
     let encoder = binding.map(|binding| binding.encoder.to_string());
     let shown = Shown {
@@ -269,6 +270,7 @@ mod tests {
             started: WallTime(1_000_000),
             ended: None,
             duration: 0,
+            poster: false,
         };
         let mut row = broadcast();
         let spelled =
@@ -296,6 +298,7 @@ mod tests {
             naming: Naming::Plain,
             source: ledger::Object { bytes: 1, sha256: String::new() },
             segments: Vec::new(),
+            tile: None,
             verdict: None,
             committed: WallTime(0),
         };
@@ -322,6 +325,7 @@ mod tests {
             started: broadcast.opened,
             ended: None,
             duration: 0,
+            poster: false,
         };
         let away = ledger::Fill { start: 585_000, end: 600_000, ..ledger.fills[0].clone() };
         let ended = Ledger { fills: vec![ledger.fills[0].clone(), away], ..ledger.clone() };

@@ -52,6 +52,7 @@ struct Told {
     created: String,
     watch: String,
     mpd: String,
+    poster: String,
     /// Where to publish to, without the key.
     rtmps: String,
     /// Only where it is asked for; absent when it is not known here.
@@ -68,6 +69,7 @@ impl Told {
         Self {
             watch: stack.watch_url(&live.live),
             mpd: stack.mpd_url(&live.live),
+            poster: format!("{}/{}", stack.http, names::live_poster(&live.live)),
             rtmps: stack.rtmps.clone(),
             live: live.live,
             title: live.title,
@@ -97,6 +99,7 @@ impl Told {
             ("created", self.created.clone()),
             ("watch", self.watch.clone()),
             ("manifest", self.mpd.clone()),
+            ("poster", self.poster.clone()),
             ("server", self.rtmps.clone()),
         ];
         let unknown = || "not known here; `gopcast live rotate-key` makes a new one".to_owned();
@@ -328,8 +331,8 @@ async fn delete(context: &Context, name: &LiveId, yes: bool) -> anyhow::Result<E
     }
     context.clients.table.delete_live(&live).await?;
     context.dir.set_key(name, None)?;
-    // The stable address plays the last replay; that ends with the live.
-    for stable in [names::live_manifest(name), names::live_master(name)] {
+    // The stable addresses play and show the last replay; that ends with the live.
+    for stable in [names::live_manifest(name), names::live_master(name), names::live_poster(name)] {
         context.clients.bucket.delete(&stable).await?;
     }
     lives::publish_indexes(&context.clients, name).await?;
@@ -382,7 +385,7 @@ mod tests {
             concat!(
                 r#"{"live":"shoes","title":"Shoes","ladder":"480p","window_seconds":60,"limits":{},"slate":null,"disabled":false,"on_air":false,"broadcast":null,"started":null,"#,
                 r#""created":"1970-01-01T00:00:00.000Z","watch":"http://127.0.0.1:8080/watch/shoes","#,
-                r#""mpd":"http://127.0.0.1:8080/live/shoes/manifest.mpd","rtmps":"rtmps://127.0.0.1:1943/live"}"#
+                r#""mpd":"http://127.0.0.1:8080/live/shoes/manifest.mpd","poster":"http://127.0.0.1:8080/live/shoes/poster.jpg","rtmps":"rtmps://127.0.0.1:1943/live"}"#
             )
         );
         let key = StreamKey::generate([1; 15]);

@@ -30,6 +30,9 @@ pub struct LiveSummary {
     pub broadcast: Option<BroadcastId>,
     /// Since when (RFC 3339).
     pub started: Option<String>,
+    /// Path of a picture of what is on air, if there is one.
+    #[serde(default)]
+    pub poster: Option<String>,
     /// The latest finished broadcast.
     pub last_replay: Option<Replay>,
 }
@@ -58,6 +61,9 @@ pub struct OnAir {
     pub started: String,
     /// Path of its manifest.
     pub manifest: String,
+    /// Path of a picture of it, if there is one.
+    #[serde(default)]
+    pub poster: Option<String>,
 }
 
 /// A finished broadcast.
@@ -73,4 +79,7 @@ pub struct Replay {
     pub duration_seconds: f64,
     /// Path of its manifest.
     pub manifest: String,
+    /// Path of a picture of it, if there is one.
+    #[serde(default)]
+    pub poster: Option<String>,
 }

@@ -34,6 +34,9 @@ pub struct Row {
     pub source: Object,
     /// One segment per rung, and one for sound. Empty when the chunk could not be transcoded: then `verdict` says why.
     pub segments: Vec<Segment>,
+    /// What the storyboard shows of it. None of a chunk without pictures, and of rows from before there was a storyboard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tile: Option<Tile>,
     /// Why there are no segments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
@@ -118,6 +121,24 @@ pub struct Segment {
     pub object: Object,
 }
 
+/// The storyboard's picture of a committed chunk: its first one, made small, as a JPEG under [`crate::names::tile`]. It stands for the
+/// whole of its row, from [`Row::start`] to [`Row::end`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tile {
+    /// Width in square pixels.
+    pub width: u32,
+    /// Height in square pixels.
+    pub height: u32,
+    /// How much there is to see: the standard deviation of its luma, in steps of 8 bits; 0 of a picture of one colour, at most 127.
+    pub contrast: u8,
+    /// The object.
+    #[serde(flatten)]
+    pub object: Object,
+}
+
+/// The name of the storyboard's "rung".
+pub const TILE_RUNG: &str = "tiles";
+
 /// The name of the sound's "rung".
 pub const AUDIO_RUNG: &str = "audio";
 
@@ -173,4 +194,29 @@ pub struct Cursor {
     pub pos: ChunkPos,
     /// Its end in 1/90 000 s of presentation time.
     pub end: Ticks,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A row as it was written before there was a storyboard, and one as it is written now.
+    #[test]
+    fn golden_rows() {
+        let old = concat!(
+            r#"{"publish":1,"seq":2,"epoch":1,"start":360000,"end":540000,"discontinuity":false,"source":{"bytes":9,"sha256":"aa"},"#,
+            r#""segments":[{"rung":"360p","config":"c0","time":450000,"duration":180000,"bytes":7,"sha256":"bb"}],"committed":5}"#
+        );
+        let mut row: Row = serde_json::from_str(old).unwrap();
+        assert_eq!(row.tile, None);
+        assert_eq!(serde_json::to_string(&row).unwrap(), old);
+        let object = Object { bytes: 8, sha256: "cc".to_owned() };
+        row.tile = Some(Tile { width: 320, height: 180, contrast: 40, object });
+        let new = old.replace(
+            r#"],"committed""#,
+            r#"],"tile":{"width":320,"height":180,"contrast":40,"bytes":8,"sha256":"cc"},"committed""#,
+        );
+        assert_eq!(serde_json::to_string(&row).unwrap(), new);
+        assert_eq!(serde_json::from_str::<Row>(&new).unwrap(), row);
+    }
 }

@@ -7,17 +7,20 @@
 //! vod/{live}/{broadcast}/{rung}/{t}.m4s              immutable; t = media time in ticks of the rung's track
 //! vod/{live}/{broadcast}/{rung}/{t}-p{publish}.m4s   the same, where another chunk's segment has the plain name
 //! vod/{live}/{broadcast}/{rung}/{t}-fill.m4s         the same, of a hole's fill where a chunk's segment has the plain name
+//! vod/{live}/{broadcast}/tiles/{t}.jpg               immutable; the storyboard's picture of a chunk, with the suffixes of its segments
+//! vod/{live}/{broadcast}/poster.jpg                  immutable; a picture of the show, written when it is over
 //! vod/{live}/{broadcast}/master.m3u8                 HLS: which media playlists there are
 //! vod/{live}/{broadcast}/{rung}/{playlist}.m3u8      HLS: live (from second 0), window, replay
 //! live/{live}/manifest.mpd                           the stable URL
 //! live/{live}/master.m3u8                            the stable URL of HLS
+//! live/{live}/poster.jpg                             the stable URL of a picture of the show
 //! live/{live}/index.json  live/index.json            what the pages list
 //! slate/{live}/{sha256}                              private; the image shown while a publisher is away
 //! ```
 
 use crate::{
     id::{BroadcastId, ChunkPos, ChunkSeq, LiveId, PublishNo},
-    ledger::Naming,
+    ledger::{Naming, TILE_RUNG},
 };
 
 /// The list of lives that the front page shows.
@@ -86,6 +89,12 @@ pub fn segment(live: &LiveId, broadcast: &BroadcastId, rung: &str, time: u64, na
     format!("vod/{live}/{broadcast}/{rung}/{time}{}.m4s", suffix(naming))
 }
 
+/// The storyboard's picture of a chunk whose pictures begin at `time`, as media time in 1/90 000 s.
+#[must_use]
+pub fn tile(live: &LiveId, broadcast: &BroadcastId, time: u64, naming: Naming) -> String {
+    format!("vod/{live}/{broadcast}/{TILE_RUNG}/{time}{}.jpg", suffix(naming))
+}
+
 /// What follows the time in a media segment's name.
 #[must_use]
 pub fn suffix(naming: Naming) -> String {
@@ -94,6 +103,18 @@ pub fn suffix(naming: Naming) -> String {
         Naming::Publish(publish) => format!("-p{}", publish.get()),
         Naming::Fill => "-fill".to_owned(),
     }
+}
+
+/// A picture of one broadcast, there once it is over.
+#[must_use]
+pub fn vod_poster(live: &LiveId, broadcast: &BroadcastId) -> String {
+    format!("vod/{live}/{broadcast}/poster.jpg")
+}
+
+/// The stable picture of a live: of what is on air now, else of the last show.
+#[must_use]
+pub fn live_poster(live: &LiveId) -> String {
+    format!("live/{live}/poster.jpg")
 }
 
 /// The image of a live's slate; `sha256` of its bytes, in hexadecimal.
@@ -138,6 +159,11 @@ mod tests {
         assert_eq!(named(Naming::Plain), format!("vod/shoes/{b}/audio/48000.m4s"));
         assert_eq!(named(Naming::Publish(pos.publish)), format!("vod/shoes/{b}/audio/48000-p2.m4s"));
         assert_eq!(named(Naming::Fill), format!("vod/shoes/{b}/audio/48000-fill.m4s"));
+        let named = |naming| tile(&live, &id, 90_000, naming);
+        assert_eq!(named(Naming::Plain), format!("vod/shoes/{b}/tiles/90000.jpg"));
+        assert_eq!(named(Naming::Publish(pos.publish)), format!("vod/shoes/{b}/tiles/90000-p2.jpg"));
+        assert_eq!(vod_poster(&live, &id), format!("vod/shoes/{b}/poster.jpg"));
+        assert_eq!(live_poster(&live), "live/shoes/poster.jpg");
         assert_eq!(slate(&live, "ab"), "slate/shoes/ab");
         assert_eq!(live_manifest(&live), "live/shoes/manifest.mpd");
         assert_eq!(vod_master(&live, &id), format!("vod/shoes/{b}/master.m3u8"));

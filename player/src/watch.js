@@ -124,11 +124,21 @@ function watch(Engine) {
     const label = view.badge(state);
     if (!embedded) renderBadge(label);
     document.title = `${label.kind === 'live' ? '● ' : ''}${name} · ${label.text} · gopcast`;
+    showPoster(view.posterOf(state));
     curtain(view.curtain(state));
     notice(view.notice(state));
     setText(byId('announce'), view.announcement(state));
     listReplays(state);
     paint();
+  }
+
+  /** The picture behind the curtain while it loads, and in the player until the first frame. */
+  function showPoster(address) {
+    const video = byId('video');
+    const shown = video.getAttribute('poster');
+    // Once there is one it stays: the address is the same when its picture is another.
+    if (address !== null && shown !== address) video.setAttribute('poster', address);
+    byId('stage').classList.toggle('has-poster', address !== null);
   }
 
   function renderBadge(label) {

@@ -75,6 +75,11 @@ impl Kind {
     /// An initialization or media segment of sound.
     pub const AUDIO_SEGMENT: Self =
         Self { content_type: "audio/mp4", cache_control: "public, max-age=31536000, immutable" };
+    /// A picture that never changes: a tile of a storyboard, the poster of a broadcast that is over.
+    pub const PICTURE: Self =
+        Self { content_type: "image/jpeg", cache_control: "public, max-age=31536000, immutable" };
+    /// The poster of a live. It changes twice a minute while on air; who sees one that is half as old as that sees nothing old.
+    pub const POSTER: Self = Self { content_type: "image/jpeg", cache_control: "max-age=15" };
     /// A manifest. It changes with every GOP, so it is kept for a second and never served stale: `docs/decisions/0007`.
     pub const MANIFEST: Self = Self { content_type: "application/dash+xml", cache_control: "max-age=1" };
     /// An HLS playlist (RFC 8216, 4): kept as a manifest is.

@@ -56,7 +56,8 @@ pub async fn publish_live(
             bucket.delete(&key).await?;
             return Ok(());
         };
-        let page = live_page(&live, current.as_ref(), &entries, clock.now());
+        let poster = poster(bucket, &live, current.as_ref()).await?;
+        let page = live_page(&live, current.as_ref(), poster, &entries, clock.now());
         if swap(bucket, &key, seen.as_deref(), serde_json::to_vec(&page)?).await? {
             return Ok(());
         }
@@ -75,7 +76,8 @@ pub async fn publish_lives(table: &Table, bucket: &Bucket, clock: &Clock) -> Res
         for live in table.lives().await? {
             let current = current(table, &live).await?;
             let entries = table.broadcasts_of(&live.live, usize::MAX).await?;
-            lives.push(summary(&live, current.as_ref(), &entries));
+            let poster = poster(bucket, &live, current.as_ref()).await?;
+            lives.push(summary(&live, current.as_ref(), poster, &entries));
         }
         let list = Lives { updated: clock.now().rfc3339(), lives };
         if swap(bucket, names::LIVES_INDEX, seen.as_deref(), serde_json::to_vec(&list)?).await? {
@@ -102,6 +104,19 @@ async fn current(table: &Table, live: &Live) -> Result<Option<Broadcast>, TableE
     }
 }
 
+/// The path of the picture of what is on air, if there is one: sound alone has none.
+async fn poster(
+    bucket: &Bucket,
+    live: &Live,
+    current: Option<&Broadcast>,
+) -> Result<Option<String>, BucketError> {
+    if on_air(current).is_none() {
+        return Ok(None);
+    }
+    let key = names::live_poster(&live.live);
+    Ok(bucket.head(&key).await?.map(|_| format!("/{key}")))
+}
+
 /// False when somebody else has written meanwhile.
 async fn swap(bucket: &Bucket, key: &str, seen: Option<&str>, body: Vec<u8>) -> Result<bool, BucketError> {
     let condition = seen.map_or(Condition::Absent, |etag| Condition::Matches(etag.to_owned()));
@@ -123,6 +138,7 @@ fn replays(live: &LiveId, entries: &[BroadcastEntry]) -> impl Iterator<Item = Re
             ended: entry.ended?.rfc3339(),
             duration_seconds: seconds(entry.duration),
             manifest: format!("/{}", names::vod_manifest(live, &entry.broadcast)),
+            poster: entry.poster.then(|| format!("/{}", names::vod_poster(live, &entry.broadcast))),
         })
     })
 }
@@ -133,11 +149,12 @@ fn seconds(ticks: i64) -> f64 {
     i32::try_from(ms).map_or(f64::from(i32::MAX), f64::from) / 1000.0
 }
 
-/// The page of one live.
+/// The page of one live. `poster` is the path of the picture of what is on air.
 #[must_use]
 pub fn live_page(
     live: &Live,
     current: Option<&Broadcast>,
+    poster: Option<String>,
     entries: &[BroadcastEntry],
     now: WallTime,
 ) -> LivePage {
@@ -149,14 +166,20 @@ pub fn live_page(
             broadcast: broadcast.broadcast.clone(),
             started: start.rfc3339(),
             manifest: format!("/{}", names::live_manifest(&live.live)),
+            poster,
         }),
         replays: replays(&live.live, entries).take(REPLAYS_MAX).collect(),
     }
 }
 
-/// One live's line in the list of lives.
+/// One live's line in the list of lives. `poster` is the path of the picture of what is on air.
 #[must_use]
-pub fn summary(live: &Live, current: Option<&Broadcast>, entries: &[BroadcastEntry]) -> LiveSummary {
+pub fn summary(
+    live: &Live,
+    current: Option<&Broadcast>,
+    poster: Option<String>,
+    entries: &[BroadcastEntry],
+) -> LiveSummary {
     let on_air = on_air(current);
     LiveSummary {
         live: live.live.clone(),
@@ -164,6 +187,7 @@ pub fn summary(live: &Live, current: Option<&Broadcast>, entries: &[BroadcastEnt
         on_air: on_air.is_some(),
         broadcast: on_air.map(|(broadcast, _)| broadcast.broadcast.clone()),
         started: on_air.map(|(_, start)| start.rfc3339()),
+        poster: poster.filter(|_| on_air.is_some()),
         last_replay: replays(&live.live, entries).next(),
     }
 }
@@ -219,6 +243,7 @@ mod tests {
             started: at,
             ended: (state == State::Ended).then_some(at.plus_micros(9_000_000)),
             duration,
+            poster: duration > 100_000,
         }
     }
 
@@ -232,15 +257,16 @@ mod tests {
             (State::Ended, start, false),
         ] {
             let current = broadcast(state, start);
-            let page = live_page(&live(), Some(&current), &[], WallTime(0));
-            assert_eq!(page.on_air.is_some(), expected, "{state}");
-            let line = summary(&live(), Some(&current), &[]);
+            let poster = || Some("/live/shoes/poster.jpg".to_owned());
+            let page = live_page(&live(), Some(&current), poster(), &[], WallTime(0));
+            assert_eq!(page.on_air.map(|on_air| on_air.poster), expected.then(poster), "{state}");
+            let line = summary(&live(), Some(&current), poster(), &[]);
             assert_eq!(
-                (line.on_air, line.broadcast.is_some(), line.started.is_some()),
-                (expected, expected, expected)
+                (line.on_air, line.broadcast.is_some(), line.started.is_some(), line.poster.is_some()),
+                (expected, expected, expected, expected)
             );
         }
-        assert!(live_page(&live(), None, &[], WallTime(0)).on_air.is_none());
+        assert!(live_page(&live(), None, None, &[], WallTime(0)).on_air.is_none());
     }
 
     #[test]
@@ -251,17 +277,19 @@ mod tests {
             entry(3000, State::Ended, 135_045),
             entry(4000, State::Live, 0),
         ];
-        let page = live_page(&live(), None, &entries, WallTime(0));
+        let page = live_page(&live(), None, None, &entries, WallTime(0));
         let durations: Vec<f64> = page.replays.iter().map(|r| r.duration_seconds).collect();
         assert_eq!(durations, [1.5, 1.0]);
+        let poster = format!("/vod/shoes/{}/poster.jpg", entries[2].broadcast);
+        assert_eq!([&page.replays[0].poster, &page.replays[1].poster], [&Some(poster), &None]);
         assert_eq!(page.replays[0].manifest, format!("/vod/shoes/{}/manifest.mpd", entries[2].broadcast));
-        assert_eq!(summary(&live(), None, &entries).last_replay, page.replays.first().cloned());
+        assert_eq!(summary(&live(), None, None, &entries).last_replay, page.replays.first().cloned());
     }
 
     #[test]
     fn the_list_of_replays_is_bounded() {
         let entries: Vec<_> = (0..120).map(|i| entry(1000 * (i + 1), State::Ended, 90_000)).collect();
-        let page = live_page(&live(), None, &entries, WallTime(0));
+        let page = live_page(&live(), None, None, &entries, WallTime(0));
         assert_eq!(page.replays.len(), REPLAYS_MAX);
         assert_eq!(page.replays[0].broadcast, entries[119].broadcast);
     }

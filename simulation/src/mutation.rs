@@ -54,6 +54,8 @@ mutations! {
     ChunkBelievedEarly = "chunk-believed-early";
     /// Manifests are put over whatever is there.
     ManifestNotSwapped = "manifest-not-swapped";
+    /// The stable posters of lives are put over whatever is there.
+    PosterNotSwapped = "poster-not-swapped";
     /// A move to another encoder leaves the epoch as it is.
     RebindSameEpoch = "rebind-same-epoch";
     /// A move to another encoder does not look at the epoch.
@@ -160,6 +162,7 @@ impl Mutation {
             Self::SegmentNotCreateOnly => is_segment(&write.key),
             Self::ChunkNotCreateOnly => is_chunk(&write.key),
             Self::ManifestNotSwapped => is_manifest(&write.key),
+            Self::PosterNotSwapped => is_poster(&write.key),
             _ => false,
         };
         if blind {
@@ -184,10 +187,16 @@ impl Mutation {
     }
 }
 
-/// A media segment.
+/// A media segment, or the tile beside it.
 #[must_use]
 pub fn is_segment(key: &str) -> bool {
-    key.ends_with(".m4s")
+    key.ends_with(".m4s") || key.contains("/tiles/")
+}
+
+/// The stable poster of a live.
+#[must_use]
+pub fn is_poster(key: &str) -> bool {
+    key.starts_with("live/") && key.ends_with("/poster.jpg")
 }
 
 /// A stored chunk.

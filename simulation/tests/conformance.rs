@@ -215,6 +215,7 @@ async fn carry_out(table: &Table, throw: &Throw) -> String {
         naming: Naming::Plain,
         source: Hash { bytes: 1, sha256: "00".to_owned() },
         segments: vec![],
+        tile: None,
         verdict: None,
         committed: WallTime(9),
     };
@@ -297,7 +298,9 @@ async fn carry_out(table: &Table, throw: &Throw) -> String {
             };
             worded(table.note_init(&broadcast, &init).await)
         }
-        _ if throw.number == 1 => worded(table.end_broadcast(&meta, &binding, WallTime(7), 90_000).await),
+        _ if throw.number == 1 => {
+            worded(table.end_broadcast(&meta, &binding, WallTime(7), 90_000, throw.flag).await)
+        }
         _ => "nothing".to_owned(),
     }
 }

@@ -73,6 +73,7 @@ const CAUGHT: &[(Mutation, &[Invariant])] = &[
     (Mutation::ChunkNotCreateOnly, &[Invariant::ObjectsStay]),
     (Mutation::ChunkBelievedEarly, &[Invariant::NothingLost]),
     (Mutation::ManifestNotSwapped, &[Invariant::ManifestGoesForward]),
+    (Mutation::PosterNotSwapped, &[Invariant::ManifestGoesForward]),
     (Mutation::RebindSameEpoch, &[Invariant::EpochGrows]),
     (Mutation::RebindWithoutEpoch, &[Invariant::CountsFit, Invariant::EpochGrows]),
     (Mutation::RebindUncounted, &[Invariant::CountsFit]),

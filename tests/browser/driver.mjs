@@ -149,6 +149,22 @@ async function glass(task) {
   }
 }
 
+/** Puts the pointer on the middle of the seek bar, and waits for the picture that is to be seen there. */
+async function hover(page) {
+  const box = await page.locator('#seek').boundingBox();
+  if (box === null) return null;
+  await page.mouse.move(box.x + box.width / 2 - 3, box.y + box.height / 2);
+  await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+  const seen = () => {
+    const image = document.querySelector('#seek-picture:not([hidden]) img');
+    // The controls fade in.
+    if (!image?.naturalWidth || getComputedStyle(document.querySelector('#controls')).opacity !== '1') return null;
+    return { url: image.src, size: [image.naturalWidth, image.naturalHeight], text: document.querySelector('#seek-time').textContent };
+  };
+  const found = await page.waitForFunction(seen, null, { timeout: 10_000 }).catch(() => null);
+  return found && found.jsonValue();
+}
+
 async function pages(task) {
   const browser = await launch();
   try {
@@ -166,12 +182,14 @@ async function pages(task) {
       const video = path.startsWith('/watch/');
       const position = () => page.evaluate(() => document.querySelector('video')?.currentTime ?? 0);
       let moved = null;
+      let preview = null;
       if (video) {
         await page.waitForFunction(() => (document.querySelector('video')?.currentTime ?? 0) > 0, null, { timeout: 20_000 })
           .catch(() => errors.push(`${path}: the video did not start`));
         const from = await position();
         await page.waitForTimeout(task.seconds * 1000);
         moved = (await position()) - from;
+        preview = await hover(page);
       } else {
         await page.waitForLoadState('networkidle').catch(() => {});
         await page.waitForTimeout(1000);
@@ -184,6 +202,9 @@ async function pages(task) {
         text: await page.evaluate(() => document.body.innerText),
         moved,
         frames: await page.evaluate(() => document.querySelector('video')?.getVideoPlaybackQuality().totalVideoFrames ?? 0),
+        posters: await page.evaluate(() => [...document.querySelectorAll('img.poster')].filter((i) => i.naturalWidth > 0).map((i) => new URL(i.src).pathname)),
+        poster: await page.evaluate(() => document.querySelector('video')?.getAttribute('poster') ?? null),
+        preview,
         screenshot,
       });
     }

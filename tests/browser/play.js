@@ -16,6 +16,8 @@ globalThis.play = async ({ player, mpd, seconds, live, rate, patient }) => {
   const heights = [];
   const latencies = [];
   let latency = () => null;
+  /** The storyboard's picture at a time, by the player's own means: {url, width, height}, or null. */
+  let thumbnail = async () => null;
   const now = () => performance.now() / 1000;
   const loaded = now();
 
@@ -25,6 +27,10 @@ globalThis.play = async ({ player, mpd, seconds, live, rate, patient }) => {
     dash.on('error', (event) => errors.push(`dash.js ${event.error?.code}: ${event.error?.message}`));
     dash.initialize(video, mpd, true);
     latency = () => (live ? dash.getCurrentLiveLatency() : null);
+    thumbnail = (time) => new Promise((resolve) => {
+      // Of a live stream it wants to know how far into the window.
+      dash.provideThumbnail(live ? time - dash.getDvrWindow().start : time, resolve);
+    });
   } else {
     const shaka = globalThis.shaka;
     shaka.polyfill.installAll();
@@ -33,6 +39,11 @@ globalThis.play = async ({ player, mpd, seconds, live, rate, patient }) => {
     await instance.attach(video);
     await instance.load(mpd).catch((error) => errors.push(`shaka load ${error.code}: ${JSON.stringify(error.data)}`));
     latency = () => (live ? instance.getStats().liveLatency : null);
+    thumbnail = async (time) => {
+      const [track] = instance.getImageTracks();
+      const found = track === undefined ? null : await instance.getThumbnails(track.id, time);
+      return found && { url: found.uris[0], width: found.width, height: found.height };
+    };
     await video.play().catch((error) => errors.push(`play: ${error.message}`));
   }
 
@@ -75,7 +86,17 @@ globalThis.play = async ({ player, mpd, seconds, live, rate, patient }) => {
     if (first && at - first.at >= seconds) break;
   }
   if (!ended) close(now());
+  /** Told by the player, and loaded: how large it is in truth. */
+  const lastPosition = video.currentTime;
+  const preview = async () => {
+    // Of a live stream some seconds back, which no player counts as too new.
+    const told = await thumbnail(live ? lastPosition - 4 : lastPosition / 2);
+    if (!told?.url) return null;
+    const bitmap = await createImageBitmap(await (await fetch(told.url)).blob());
+    return { url: told.url, width: told.width, height: told.height, loaded: [bitmap.width, bitmap.height] };
+  };
   return {
+    preview: first ? await preview().catch((error) => { errors.push(`preview: ${error.message}`); return null; }) : null,
     errors,
     stalls,
     heights,
@@ -83,7 +104,7 @@ globalThis.play = async ({ player, mpd, seconds, live, rate, patient }) => {
     ended,
     startupMs: first ? (first.at - loaded) * 1000 : -1,
     firstPosition: first?.position ?? -1,
-    lastPosition: video.currentTime,
+    lastPosition,
     watched: first ? now() - first.at : 0,
     duration: Number.isFinite(video.duration) && !live ? video.duration : null,
     frames: video.getVideoPlaybackQuality().totalVideoFrames,

@@ -69,6 +69,23 @@ pub struct Playback {
     pub latencies: Vec<(f64, f64)>,
     /// Heights of the rungs played, in the order met.
     pub heights: Vec<u32>,
+    /// What the player says is to be seen in the storyboard: of a live stream 4 s before its last position, of a
+    /// replay half way.
+    pub preview: Option<Preview>,
+}
+
+/// A picture of a storyboard, by a player's word.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Preview {
+    /// Its address.
+    pub url: String,
+    /// Its width in pixels, as the player has it.
+    pub width: f64,
+    /// Its height.
+    pub height: f64,
+    /// Width and height of the image that is there.
+    pub loaded: (f64, f64),
 }
 
 /// A stop that is over before the next picture was due, in seconds (at 30 a second), is none: `waiting` and `playing` come together when a
@@ -112,8 +129,25 @@ pub struct Page {
     pub moved: Option<f64>,
     /// Pictures decoded.
     pub frames: u64,
+    /// Frames of shows on its cards, by address.
+    pub posters: Vec<String>,
+    /// Where the video's poster is.
+    pub poster: Option<String>,
+    /// What is seen above the seek bar when the pointer is on its middle.
+    pub preview: Option<Hovered>,
     /// The screenshot.
     pub screenshot: PathBuf,
+}
+
+/// The picture above a page's seek bar.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Hovered {
+    /// Its address.
+    pub url: String,
+    /// Width and height of the image.
+    pub size: (u32, u32),
+    /// The time beside it.
+    pub text: String,
 }
 
 fn folder() -> PathBuf {
@@ -207,6 +241,23 @@ impl Playback {
         anyhow::ensure!(self.first_position < 1.0, "it did not start at the start: {self:?}");
         anyhow::ensure!(self.ended && duration - self.last_position < 0.3, "not to the end: {self:?}");
         anyhow::ensure!(self.frames_at_least(0.9 * length * fps), "too few pictures: {self:?}");
+        Ok(())
+    }
+
+    /// Checks that the player found the storyboard's picture, and that it is as large as declared. `at`: when, in seconds of the media
+    /// timeline; the picture's name is a time at most `gop` seconds before that.
+    ///
+    /// # Errors
+    /// What was not so.
+    pub fn check_preview(&self, at: f64, gop: f64) -> Result<()> {
+        let preview = self.preview.as_ref().with_context(|| format!("no preview: {self:?}"))?;
+        let Preview { url, width, height, loaded } = preview;
+        let same = (loaded.0 - width).abs() < 1.0 && (loaded.1 - height).abs() < 1.0 && *width > 0.0;
+        anyhow::ensure!(same, "another size than declared: {preview:?}");
+        let name = url.rsplit('/').next().and_then(|name| name.strip_suffix(".jpg")).unwrap_or_default();
+        // Media time: a second ahead, in 1/90 000 s.
+        let time = name.parse::<f64>().with_context(|| url.clone())? / 90_000.0 - 1.0;
+        anyhow::ensure!((-0.1..gop + 0.1).contains(&(at - time)), "at {at} s the picture of {time} s: {url}");
         Ok(())
     }
 

@@ -19,6 +19,7 @@ use crate::{
     sound,
     source::{Format, Source},
     stamp::{self, Picture},
+    storyboard,
 };
 
 /// Farthest that sound may be from its picture, in seconds.
@@ -111,6 +112,8 @@ pub fn structure(presentation: &Presentation) -> Result<()> {
         }
         alike(&mut faults, period);
     }
+    let images = storyboard::images(&mut faults, presentation);
+    faults.note("the storyboard", images);
     ends(&mut faults, presentation);
     faults.into_result(&presentation.url)
 }
@@ -485,6 +488,17 @@ pub fn in_sync(presentation: &Presentation, rung: &str, source: &Source) -> Resu
     Ok(worst)
 }
 
+/// Checks that every chunk has a picture in the storyboard that shows what the chunk begins with.
+///
+/// # Errors
+/// Every fault found.
+pub fn storyboard_whole(presentation: &Presentation, rung: &str) -> Result<()> {
+    let shown = shown(presentation, rung)?;
+    let mut faults = Faults::default();
+    storyboard::whole(&mut faults, presentation, &shown)?;
+    faults.into_result(&presentation.url)
+}
+
 /// All checks of one finished broadcast that was published whole: structure, every rung's pictures, the sound, and both together.
 ///
 /// # Errors
@@ -497,6 +511,9 @@ pub fn replay(presentation: &Presentation, source: &Source) -> Result<()> {
     anyhow::ensure!(rungs.is_empty() != format.has_pictures(), "the rungs of pictures are {rungs:?}");
     for rung in &rungs {
         whole(presentation, rung, source)?;
+    }
+    if let Some(rung) = rungs.first() {
+        storyboard_whole(presentation, rung)?;
     }
     let sounds = presentation.mpd.periods.iter().flat_map(|p| &p.tracks).any(|track| !track.is_video());
     anyhow::ensure!(sounds == format.has_sound(), "there is sound: {sounds}");

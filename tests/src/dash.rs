@@ -15,6 +15,7 @@ use crate::{
 
 const PROFILE: &str = "urn:mpeg:dash:profile:isoff-live:2011";
 const TIME_SCHEMES: [&str; 2] = ["urn:mpeg:dash:utc:http-iso:2014", "urn:mpeg:dash:utc:http-xsdate:2014"];
+const THUMBNAILS: &str = "http://dashif.org/guidelines/thumbnail_tile";
 const ROLES: &str = "urn:mpeg:dash:role:2011";
 /// Channel configuration schemes of MPEG: by channel count, and by ISO/IEC 23091-3.
 const CHANNELS: [&str; 2] =
@@ -48,6 +49,9 @@ pub(crate) fn rules(faults: &mut Faults, text: &str, mpd: &Mpd) -> Result<()> {
         for track in &period.tracks {
             template(faults, period, track);
             declared(faults, period, track);
+        }
+        for track in &period.images {
+            template(faults, period, track);
         }
     }
     Ok(())
@@ -139,17 +143,21 @@ fn sets(faults: &mut Faults, node: Node<'_, '_>, period: &Period) -> Result<()> 
         let id = set.attribute("id").unwrap_or_default();
         let place = format!("period {} adaptation set {id}", period.id);
         faults.check(!id.is_empty() && sets.insert(id), || format!("{place}: no id of its own"));
+        let kind = set.attribute("contentType").unwrap_or_default();
+        let mime = set.attribute("mimeType").unwrap_or_default();
+        faults.check(mime.starts_with(&format!("{kind}/")) && !kind.is_empty(), || {
+            format!("{place}: @contentType {kind}, @mimeType {mime}")
+        });
+        if kind == "image" {
+            storyboard(faults, &place, set, &mut representations);
+            continue;
+        }
         for (name, wanted) in [("segmentAlignment", "true"), ("startWithSAP", "1")] {
             let got = set.attribute(name);
             faults.check(got == Some(wanted), || format!("{place}: @{name} is {got:?}"));
         }
         let role = children(set, "Role").any(|n| n.attribute("schemeIdUri") == Some(ROLES));
         faults.check(role, || format!("{place}: no Role"));
-        let kind = set.attribute("contentType").unwrap_or_default();
-        let mime = set.attribute("mimeType").unwrap_or_default();
-        faults.check(mime.starts_with(&format!("{kind}/")) && !kind.is_empty(), || {
-            format!("{place}: @contentType {kind}, @mimeType {mime}")
-        });
         if kind == "video" {
             faults.check(set.attribute("par").is_some(), || format!("{place}: no @par"));
             // IOP 4.3, 3.2.4.
@@ -195,6 +203,31 @@ fn sets(faults: &mut Faults, node: Node<'_, '_>, period: &Period) -> Result<()> 
     Ok(())
 }
 
+/// What DASH-IF's guidelines (IOP 4.3, 6.2.6) say of thumbnails: a descriptor with the count of pictures across and down, the size of the whole
+/// image, and a bit rate.
+fn storyboard<'a>(
+    faults: &mut Faults,
+    place: &str,
+    set: Node<'a, '_>,
+    representations: &mut HashSet<&'a str>,
+) {
+    faults.check(set.attribute("mimeType") == Some("image/jpeg"), || format!("{place}: no JPEG"));
+    for representation in children(set, "Representation") {
+        let id = representation.attribute("id").unwrap_or_default();
+        faults.check(representations.insert(id), || format!("{place}: {id} is there twice"));
+        let tiles: Vec<_> = children(representation, "EssentialProperty")
+            .filter(|n| n.attribute("schemeIdUri") == Some(THUMBNAILS))
+            .filter_map(|n| n.attribute("value"))
+            .collect();
+        // dash.js counts pictures within an image from time 0, whatever Period and segment: with more than one it shows the wrong one.
+        faults.check(tiles == ["1x1"], || format!("{place} {id}: tiles {tiles:?}"));
+        for name in ["width", "height", "bandwidth"] {
+            let value = representation.attribute(name).and_then(|text| text.parse::<u32>().ok());
+            faults.check(value.is_some_and(|n| n > 0), || format!("{place} {id}: @{name} is {value:?}"));
+        }
+    }
+}
+
 /// Producer reference times lie on the line that `availabilityStartTime` draws, so that whoever computes a latency from them has the
 /// same figure as who computes it from there; and `Latency` refers to them.
 fn references(faults: &mut Faults, root: Node<'_, '_>, node: Node<'_, '_>, period: &Period) -> Result<()> {
@@ -208,7 +241,7 @@ fn references(faults: &mut Faults, root: Node<'_, '_>, node: Node<'_, '_>, perio
         .descendants()
         .find(|n| n.tag_name().name() == "Latency")
         .and_then(|n| n.attribute("referenceId"));
-    for set in children(node, "AdaptationSet") {
+    for set in children(node, "AdaptationSet").filter(|n| n.attribute("contentType") != Some("image")) {
         let place =
             format!("period {} adaptation set {}", period.id, set.attribute("id").unwrap_or_default());
         let references: Vec<_> = children(set, "ProducerReferenceTime").collect();
@@ -247,7 +280,7 @@ fn template(faults: &mut Faults, period: &Period, track: &Track) {
     faults.check(!track.segments.is_empty(), || format!("{place}: no segment"));
     faults.check(track.timescale > 1, || format!("{place}: timescale {}", track.timescale));
     // Sound may start within its own frame of the period's start.
-    let slack = if track.is_video() { 0 } else { 2048 };
+    let slack = if track.is_video() || track.is_image() { 0 } else { 2048 };
     if let Some(first) = track.segments.first() {
         faults.check(first.time + slack >= track.offset, || {
             format!(

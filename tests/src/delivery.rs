@@ -34,16 +34,26 @@ pub fn check(client: &http::Client, presentation: &Presentation) -> Result<()> {
             let place = url.rsplit('/').take(2).collect::<Vec<_>>().join(" of ");
             let reply = client.get(url)?;
             common(&mut faults, &place, &reply, &types);
-            let control = reply.header("cache-control").unwrap_or_default();
-            faults.check(max_age(&reply) >= Some(LONG) && control.contains("immutable"), || {
-                format!("{place}: Cache-Control: {control}")
-            });
+            immutable(&mut faults, &place, &reply);
             ranges(&mut faults, client, url, &place, &reply)?;
             revalidation(&mut faults, client, url, &reply)?;
         }
     }
+    for url in presentation.mpd.periods.iter().flat_map(|p| &p.images).filter_map(|t| t.segments.last()) {
+        let reply = client.get(&url.url)?;
+        common(&mut faults, &url.url, &reply, &["image/jpeg"]);
+        immutable(&mut faults, &url.url, &reply);
+        revalidation(&mut faults, client, &url.url, &reply)?;
+    }
     missing(&mut faults, client, presentation)?;
     faults.into_result(&presentation.url)
+}
+
+fn immutable(faults: &mut Faults, place: &str, reply: &http::Reply) {
+    let control = reply.header("cache-control").unwrap_or_default();
+    faults.check(max_age(reply) >= Some(LONG) && control.contains("immutable"), || {
+        format!("{place}: Cache-Control: {control}")
+    });
 }
 
 fn common(faults: &mut Faults, place: &str, reply: &http::Reply, types: &[&str]) {

@@ -24,4 +24,5 @@ pub mod sound;
 pub mod source;
 pub mod stack;
 pub mod stamp;
+mod storyboard;
 pub mod watcher;

@@ -35,8 +35,10 @@ pub struct Period {
     pub start: f64,
     /// Its duration in seconds, when it says.
     pub duration: Option<f64>,
-    /// Every representation of every adaptation set.
+    /// Every representation of every adaptation set of pictures and sound.
     pub tracks: Vec<Track>,
+    /// The storyboard's, whose segments are images.
+    pub images: Vec<Track>,
 }
 
 /// A `Representation`, with what it inherits.
@@ -44,9 +46,9 @@ pub struct Period {
 pub struct Track {
     /// Its id.
     pub id: String,
-    /// `video/mp4` or `audio/mp4`.
+    /// `video/mp4`, `audio/mp4` or `image/jpeg`.
     pub mime_type: String,
-    /// The `codecs` parameter.
+    /// The `codecs` parameter; images have none.
     pub codecs: String,
     /// Bits a second.
     pub bandwidth: u64,
@@ -62,7 +64,7 @@ pub struct Track {
     pub timescale: u64,
     /// `presentationTimeOffset` in ticks.
     pub offset: u64,
-    /// URL of its initialization segment.
+    /// URL of its initialization segment; images have none.
     pub init: String,
     /// Its segments, in order.
     pub segments: Vec<Segment>,
@@ -80,6 +82,12 @@ pub struct Segment {
 }
 
 impl Track {
+    /// Whether it is a storyboard.
+    #[must_use]
+    pub fn is_image(&self) -> bool {
+        self.mime_type.starts_with("image/")
+    }
+
     /// Whether it is pictures.
     #[must_use]
     pub fn is_video(&self) -> bool {
@@ -177,19 +185,21 @@ fn base_url(base: &str, node: Node<'_, '_>) -> String {
 
 fn period(base: &str, node: Node<'_, '_>, start: f64) -> Result<Period> {
     let base = base_url(base, node);
-    let mut tracks = Vec::new();
+    let mut all = Vec::new();
     for set in children(node, "AdaptationSet") {
         let base = base_url(&base, set);
         for representation in children(set, "Representation") {
             let base = base_url(&base, representation);
-            tracks.push(track(&base, node, set, representation)?);
+            all.push(track(&base, node, set, representation)?);
         }
     }
+    let (images, tracks) = all.into_iter().partition(Track::is_image);
     Ok(Period {
         id: node.attribute("id").context("a period without id")?.to_owned(),
         start,
         duration: node.attribute("duration").map(duration).transpose()?,
         tracks,
+        images,
     })
 }
 
@@ -234,10 +244,17 @@ fn track(base: &str, period: Node<'_, '_>, set: Node<'_, '_>, node: Node<'_, '_>
             time += length;
         }
     }
+    let mime_type = inherited("mimeType").context("no mimeType")?.to_owned();
+    let (codecs, init) = if mime_type.starts_with("image/") {
+        (String::new(), String::new())
+    } else {
+        let init = fill(attribute("initialization").context("no initialization")?, None);
+        (inherited("codecs").context("no codecs")?.to_owned(), resolve(base, &init))
+    };
     Ok(Track {
         id: id.to_owned(),
-        mime_type: inherited("mimeType").context("no mimeType")?.to_owned(),
-        codecs: inherited("codecs").context("no codecs")?.to_owned(),
+        mime_type,
+        codecs,
         bandwidth: bandwidth.parse().context("bandwidth")?,
         width: inherited("width").map(str::parse).transpose().context("width")?,
         height: inherited("height").map(str::parse).transpose().context("height")?,
@@ -248,7 +265,7 @@ fn track(base: &str, period: Node<'_, '_>, set: Node<'_, '_>, node: Node<'_, '_>
             .context("audioSamplingRate")?,
         timescale: number("timescale")?.unwrap_or(1),
         offset: number("presentationTimeOffset")?.unwrap_or(0),
-        init: resolve(base, &fill(attribute("initialization").context("no initialization")?, None)),
+        init,
         segments,
     })
 }
@@ -312,10 +329,15 @@ mod tests {
             <SegmentTemplate timescale="90000" presentationTimeOffset="5" media="$RepresentationID$/$Time$.m4s"
               initialization="$RepresentationID$/i.mp4"><SegmentTimeline><S t="10" d="3" r="1"/><S d="2"/><S t="30" d="1"/>
             </SegmentTimeline></SegmentTemplate>
-            <Representation id="r" codecs="avc1.64001E" bandwidth="1"/></AdaptationSet></Period></MPD>"#;
+            <Representation id="r" codecs="avc1.64001E" bandwidth="1"/></AdaptationSet><AdaptationSet mimeType="image/jpeg">
+            <Representation id="i" bandwidth="1"><SegmentTemplate media="$RepresentationID$/$Time$.jpg"><SegmentTimeline><S d="3"/>
+            </SegmentTimeline></SegmentTemplate></Representation></AdaptationSet></Period></MPD>"#;
         let mpd = Mpd::parse("http://h/live/x/manifest.mpd", text).unwrap();
         assert!(mpd.dynamic);
         assert_eq!(mpd.availability_start_ms, Some(1000));
+        let [image] = mpd.periods[0].images.as_slice() else { panic!("{mpd:?}") };
+        assert_eq!((image.segments[0].url.as_str(), image.init.as_str()), ("http://h/vod/x/b/i/0.jpg", ""));
+        assert_eq!(mpd.periods[0].tracks.len(), 1);
         let track = &mpd.periods[0].tracks[0];
         assert_eq!((track.timescale, track.offset), (90_000, 5));
         assert_eq!(track.init, "http://h/vod/x/b/r/i.mp4");

@@ -42,8 +42,9 @@ impl Presentation {
         let text = String::from_utf8(get(url)?).context("the manifest is not UTF-8")?;
         let mpd = Mpd::parse(url, &text).with_context(|| format!("{url}:\n{text}"))?;
         let mut objects = HashMap::new();
-        for track in mpd.periods.iter().flat_map(|p| &p.tracks) {
-            for wanted in std::iter::once(&track.init).chain(track.segments.iter().map(|s| &s.url)) {
+        for track in mpd.periods.iter().flat_map(|p| p.tracks.iter().chain(&p.images)) {
+            let init = Some(&track.init).filter(|_| !track.is_image());
+            for wanted in init.into_iter().chain(track.segments.iter().map(|s| &s.url)) {
                 if !objects.contains_key(wanted) {
                     objects.insert(wanted.clone(), get(wanted)?);
                 }

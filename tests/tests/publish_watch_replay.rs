@@ -18,6 +18,8 @@ use tests::{
 
 /// The show: long enough for two players one after the other, each with a start-up on a busy machine.
 const SHOW_SECONDS: u64 = 80;
+/// Length of its GOPs.
+const GOP_SECONDS: f64 = 2.0;
 /// How long each player watches live.
 const WATCH_SECONDS: u64 = 20;
 /// What a live manifest may take on a machine that also builds: ten times the goal. How long it takes is a benchmark's matter.
@@ -56,9 +58,12 @@ fn publish_watch_replay() -> Result<()> {
         let playback = player.live(&mpd, WATCH_SECONDS)?;
         eprintln!("{player:?} live: {playback:?}");
         playback.check_live(20.0, 30.0).with_context(|| format!("{player:?} live"))?;
+        playback
+            .check_preview(playback.last_position - 4.0, GOP_SECONDS)
+            .with_context(|| format!("{player:?} live"))?;
         live_manifests(&stack, &mpd, &broadcast, on_air.time_ms()?)?;
     }
-    pages(&stack, "/watch/shop", "live")?;
+    pages(&stack, "/watch/shop", "live", "/live/shop/poster.jpg")?;
 
     publisher.finish()?;
     let since_end = Instant::now();
@@ -81,8 +86,11 @@ fn publish_watch_replay() -> Result<()> {
         let playback = player.replay(&vod, 80.0, REPLAY_RATE)?;
         eprintln!("{player:?} replay: {playback:?}");
         playback.check_replay(80.0, 30.0).with_context(|| format!("{player:?} replay"))?;
+        playback.check_preview(40.0, GOP_SECONDS).with_context(|| format!("{player:?} replay"))?;
     }
-    pages(&stack, &format!("/watch/shop/{broadcast}"), "replay")?;
+    let poster = format!("/vod/shop/{broadcast}/poster.jpg");
+    pages(&stack, &format!("/watch/shop/{broadcast}"), "replay", &poster)?;
+    posters(&stack, &poster)?;
     stack.stop()
 }
 
@@ -122,7 +130,7 @@ fn read_by_ffmpeg(url: &str, pictures: u64) -> Result<()> {
 }
 
 /// gopcast's own pages, in a browser.
-fn pages(stack: &Stack, watch: &str, what: &str) -> Result<()> {
+fn pages(stack: &Stack, watch: &str, what: &str, poster: &str) -> Result<()> {
     // Kept beside the binaries: a test sees that there is a picture, people see whether it is a good one.
     let folder = binaries()?.join("e2e-screenshots").join(what);
     std::fs::create_dir_all(&folder)?;
@@ -138,9 +146,34 @@ fn pages(stack: &Stack, watch: &str, what: &str) -> Result<()> {
         "{what} page: moved {moved} s, {} pictures",
         page.frames
     );
+    anyhow::ensure!(front.posters.iter().any(|p| p == poster), "the front page shows {:?}", front.posters);
+    anyhow::ensure!(page.poster.as_deref() == Some(poster), "{what} page: the poster is {:?}", page.poster);
+    let preview = page.preview.as_ref().with_context(|| format!("{what} page: no preview"))?;
+    anyhow::ensure!(preview.size == (320, 180) && preview.url.contains("/tiles/"), "{preview:?}");
+    anyhow::ensure!(preview.text.contains(':'), "{preview:?}");
     for page in &seen.pages {
         let size = std::fs::metadata(&page.screenshot)?.len();
         anyhow::ensure!(size > 5000, "{}: a screenshot of {size} bytes shows nothing", page.path);
+    }
+    Ok(())
+}
+
+/// Once a show is over its poster is at its own address for good, and at the live's for a while.
+fn posters(stack: &Stack, own: &str) -> Result<()> {
+    let get = |path: &str| stack.http.get(&format!("{}{path}", stack.ready.http));
+    for (path, control) in
+        [(own, "public, max-age=31536000, immutable"), ("/live/shop/poster.jpg", "max-age=15")]
+    {
+        let reply = get(path)?;
+        anyhow::ensure!(
+            reply.status == 200 && reply.body.starts_with(&[0xff, 0xd8]),
+            "{path}: {}",
+            reply.status
+        );
+        let headers = [reply.header("content-type"), reply.header("cache-control")];
+        anyhow::ensure!(headers == [Some("image/jpeg"), Some(control)], "{path}: {headers:?}");
+        let kilobytes = reply.body.len() / 1000;
+        anyhow::ensure!((5..80).contains(&kilobytes), "{path}: {kilobytes} kB");
     }
     Ok(())
 }

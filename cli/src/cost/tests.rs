@@ -51,9 +51,9 @@ fn encoders_by_ladder_and_lives() {
 fn an_hour_on_air() {
     let stream = cost(&book(), &NOTHING).unwrap().stream_hour;
     // 1800 chunks; three rungs and the sound.
-    close(line(&stream, "S3, writing"), 1800.0 * (3.0 + 4.0 * 3.0) * 0.000_005);
+    close(line(&stream, "S3, writing"), 1800.0 * (4.1 + 4.0 * 3.0) * 0.000_005);
     let shield = 1800.0 * 4.0 + 3600.0;
-    close(line(&stream, "S3, reading"), (1800.0 * 2.0 + shield) * 0.000_000_4 + shield * 0.000_000_75);
+    close(line(&stream, "S3, reading"), (1800.0 * 2.1 + shield) * 0.000_000_4 + shield * 0.000_000_75);
     close(line(&stream, "DynamoDB"), 1800.0 * (8.0 * 0.000_000_625 + 2.0 * 0.000_000_125));
     close(line(&stream, "Lambda"), 1800.0 * (0.000_000_2 + 0.03 * 0.5 * 0.000_013_333_4));
     let gb = (2_500_000.0 + 1_200_000.0 + 700_000.0 + 128_000.0) / 8.0 * 3600.0 / 1024f64.powi(3);

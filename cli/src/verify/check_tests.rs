@@ -2,7 +2,7 @@
 
 use media::{
     id::{BroadcastId, ChunkSeq, Epoch, LiveId, PublishNo},
-    ledger::{Cursor, Fill, Init, Naming, Object, Track as InitTrack},
+    ledger::{Cursor, Fill, Init, Naming, Object, TILE_RUNG, Tile, Track as InitTrack},
     time::WallTime,
     verdict::{Code, Verdict},
 };
@@ -54,6 +54,7 @@ pub(super) fn row(place: u32, at: ChunkPos) -> Row {
         naming: Naming::Plain,
         source: object(&format!("chunk{}-{}", at.publish.get(), at.seq.0)),
         segments: segments(place),
+        tile: None,
         verdict: None,
         committed: WallTime(0),
     }
@@ -75,15 +76,16 @@ fn init(rung: &str) -> Init {
 pub(super) fn mpd(evidence: &Evidence, pieces: &[Piece<'_>], dynamic: bool) -> Mpd {
     let track = |rung: &str| {
         let of = |piece: &Piece<'_>| {
-            let segments = piece.segments().iter().filter(|segment| segment.rung == rung);
-            let named =
-                |s: &Segment| Named { key: evidence.key(*piece, s), time: s.time, duration: s.duration };
-            segments.map(named).collect::<Vec<_>>()
+            let parts = evidence.parts(*piece).into_iter().filter(|part| part.rung == rung);
+            // Nothing is judged by the time but its order, which the names give.
+            parts.map(|part| Named { key: part.key, time: 0, duration: part.duration }).collect::<Vec<_>>()
         };
-        let init = names::init(&live(), &id(), rung, "c0");
+        let init = (rung != TILE_RUNG).then(|| names::init(&live(), &id(), rung, "c0"));
         Track { rung: rung.to_owned(), init, segments: pieces.iter().flat_map(of).collect() }
     };
-    Mpd { dynamic, tracks: vec![track("360p"), track("audio")] }
+    let mut tracks = vec![track("360p"), track("audio"), track(TILE_RUNG)];
+    tracks.retain(|track| !track.segments.is_empty());
+    Mpd { dynamic, tracks }
 }
 
 fn evidence(rows: Vec<Row>, ended: Option<WallTime>) -> Evidence {
@@ -296,7 +298,9 @@ fn manifests_agree_with_the_ledger() {
     finds(&with_manifest(hole, None), &key, "does not name");
     let swap = |mpd: &mut Mpd| mpd.tracks[0].segments.swap(1, 2);
     finds(&with_manifest(swap, None), &key, "out of order");
-    finds(&with_manifest(|mpd| mpd.tracks[0].init.push('x'), None), &key, "recorded is c0");
+    finds(&with_manifest(|mpd| mpd.tracks[0].init = None, None), &key, "recorded is c0");
+    let other = |mpd: &mut Mpd| mpd.tracks[0].init.as_mut().unwrap().push('x');
+    finds(&with_manifest(other, None), &key, "recorded is c0");
     finds(&with_manifest(|mpd| mpd.tracks[1].segments[0].duration = 1, None), &key, "duration of 1");
     finds(&with_manifest(|mpd| mpd.dynamic = true, Some(ENDED)), &key, "dynamic");
     let mut e = whole();
@@ -330,4 +334,42 @@ fn periods_go_on_where_the_one_before_ended() {
         mpd.tracks.extend(later);
     };
     assert!(faults(&with_manifest(split, Some(ENDED))).is_empty());
+}
+
+/// As [`whole`], with a storyboard that lacks one picture.
+fn with_tiles(ended: Option<WallTime>) -> Evidence {
+    let mut rows = whole().rows;
+    for (place, row) in rows.iter_mut().enumerate().filter(|(place, _)| *place != 2) {
+        row.tile =
+            Some(Tile { width: 320, height: 180, contrast: 40, object: object(&format!("tile{place}")) });
+    }
+    evidence(rows, ended)
+}
+
+#[test]
+fn a_storyboard_is_held_to_the_ledger_as_segments_are() {
+    let (own, tile) =
+        (names::vod_manifest(&live(), &id()), names::tile(&live(), &id(), 270_000, Naming::Plain));
+    let changed = |change: fn(&mut Track)| {
+        let mut e = with_tiles(Some(ENDED));
+        if let Some(Ok(mpd)) = &mut e.manifests[0].found {
+            change(mpd.tracks.iter_mut().find(|track| track.rung == TILE_RUNG).unwrap());
+        }
+        e
+    };
+    for ended in [None, Some(ENDED)] {
+        assert_eq!(check(&with_tiles(ended)), Report::default());
+    }
+    let mut e = with_tiles(Some(ENDED));
+    e.objects.remove(&tile);
+    assert_eq!(faults(&e), [format!("{tile}: it is missing")]);
+    let mut e = with_tiles(Some(ENDED));
+    e.objects.get_mut(&tile).unwrap().sha256 = "00".to_owned();
+    finds(&e, &tile, "SHA-256 is 00");
+    let mut e = with_tiles(Some(ENDED));
+    e.rows[1].tile = None;
+    finds(&e, &own, &format!("names {tile}, which is in no row"));
+    finds(&changed(|track| drop(track.segments.remove(1))), &own, &format!("does not name {tile}"));
+    finds(&changed(|track| track.segments[1].duration -= 1), &own, "recorded is 180000");
+    finds(&changed(|track| track.init = Some("x".to_owned())), &own, "recorded is none");
 }

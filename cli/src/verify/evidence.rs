@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, fmt};
 
 use media::{
     id::{BroadcastId, ChunkPos, Epoch, LiveId},
-    ledger::{Cursor, Fill, Init, Naming, Object, Row, Segment},
+    ledger::{Cursor, Fill, Init, Naming, Object, Row, Segment, TILE_RUNG, Tile},
     names,
-    time::{Ticks, WallTime},
+    time::{Ticks, VIDEO_TIMESCALE, WallTime, to_media_time},
 };
 
 use super::{mpd::Mpd, playlists::Playlist};
@@ -138,6 +138,13 @@ impl<'a> Piece<'a> {
             Self::Fill(fill) => &fill.segments,
         }
     }
+    /// What the storyboard shows of it; fills have nothing.
+    pub(crate) fn tile(self) -> Option<&'a Tile> {
+        match self {
+            Self::Chunk(row) => row.tile.as_ref(),
+            Self::Fill(_) => None,
+        }
+    }
     fn naming(self) -> Naming {
         match self {
             Self::Chunk(row) => row.naming,
@@ -156,6 +163,19 @@ impl<'a> Piece<'a> {
 /// How a chunk's position is spelled in what is said.
 pub(crate) fn at(pos: ChunkPos) -> String {
     format!("ledger row of publish {} chunk {}", pos.publish.get(), pos.seq.0)
+}
+
+/// What a manifest is to name of a piece.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Part<'a> {
+    /// `720p`…, `audio`, `tiles`.
+    pub(crate) rung: &'a str,
+    /// Key of its object.
+    pub(crate) key: String,
+    /// Its duration in ticks of the track.
+    pub(crate) duration: u64,
+    /// Which initialization segment it goes with; images have none.
+    pub(crate) config: Option<&'a str>,
 }
 
 /// An object that the ledger says there is.
@@ -223,6 +243,30 @@ impl Evidence {
         names::segment(&self.live, &self.broadcast, &segment.rung, segment.time, piece.naming())
     }
 
+    /// The key of a piece's tile.
+    fn tile_key(&self, piece: Piece<'_>) -> String {
+        // A row is never from before the origin: its key would not be.
+        let time = to_media_time(piece.start(), VIDEO_TIMESCALE).unwrap_or(0);
+        names::tile(&self.live, &self.broadcast, time, piece.naming())
+    }
+
+    /// What an MPD is to name of a piece: its segments, and its tile.
+    pub(crate) fn parts<'a>(&self, piece: Piece<'a>) -> Vec<Part<'a>> {
+        let segments = piece.segments().iter().map(|segment| Part {
+            rung: &segment.rung,
+            key: self.key(piece, segment),
+            duration: segment.duration,
+            config: Some(&segment.config),
+        });
+        let tile = piece.tile().map(|_| Part {
+            rung: TILE_RUNG,
+            key: self.tile_key(piece),
+            duration: u64::try_from(piece.end() - piece.start()).unwrap_or(0),
+            config: None,
+        });
+        segments.chain(tile).collect()
+    }
+
     /// Every object that the ledger says there is.
     pub(crate) fn expected(&self) -> Vec<Expected> {
         let mut out = Vec::new();
@@ -239,6 +283,11 @@ impl Evidence {
             out.extend(piece.segments().iter().map(|segment| Expected {
                 key: self.key(piece, segment),
                 object: segment.object.clone(),
+                must,
+            }));
+            out.extend(piece.tile().map(|tile| Expected {
+                key: self.tile_key(piece),
+                object: tile.object.clone(),
                 must,
             }));
         }

@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use media::{ledger::Segment, names};
+use media::names;
 
 use super::{
-    evidence::{Evidence, Manifest, Piece, Report, Role},
+    evidence::{Evidence, Manifest, Part, Piece, Report, Role},
     mpd::Mpd,
     playlists,
 };
@@ -34,7 +34,7 @@ struct Orders<'a> {
 
 /// What is to be named, rung by rung, in order.
 struct Order<'a> {
-    rungs: BTreeMap<&'a str, Vec<(String, &'a Segment)>>,
+    rungs: BTreeMap<&'a str, Vec<Part<'a>>>,
     /// Where each key is in its rung's list.
     places: HashMap<String, usize>,
 }
@@ -42,11 +42,10 @@ struct Order<'a> {
 fn order<'a>(evidence: &Evidence, pieces: Vec<Piece<'a>>) -> Order<'a> {
     let (mut rungs, mut places) = (BTreeMap::<&str, Vec<_>>::new(), HashMap::new());
     for piece in pieces {
-        for segment in piece.segments() {
-            let key = evidence.key(piece, segment);
-            let rung = rungs.entry(&segment.rung).or_default();
-            places.insert(key.clone(), rung.len());
-            rung.push((key, segment));
+        for part in evidence.parts(piece) {
+            let rung = rungs.entry(part.rung).or_default();
+            places.insert(part.key.clone(), rung.len());
+            rung.push(part);
         }
     }
     Order { rungs, places }
@@ -110,7 +109,7 @@ fn names_in_order(
         });
         for segment in &track.segments {
             let place = order.places.get(&segment.key).copied();
-            let Some((at, recorded)) = place.and_then(|at| Some((at, committed.get(at)?.1))) else {
+            let Some((at, recorded)) = place.and_then(|at| Some((at, committed.get(at)?))) else {
                 report.fault(key, format!("it names {}, which is in no row of the ledger", segment.key));
                 continue;
             };
@@ -118,8 +117,8 @@ fn names_in_order(
                 report.fault(key, format!("it names {} again or out of order", segment.key));
                 continue;
             }
-            for (skipped, _) in &committed[*next..at] {
-                report.fault(key, format!("it does not name {skipped}"));
+            for skipped in &committed[*next..at] {
+                report.fault(key, format!("it does not name {}", skipped.key));
             }
             *next = at + 1;
             if recorded.duration != segment.duration {
@@ -129,12 +128,13 @@ fn names_in_order(
                 );
                 report.fault(key, problem);
             }
-            if names::init(&evidence.live, &evidence.broadcast, &recorded.rung, &recorded.config)
-                != track.init
-            {
-                let problem =
-                    format!("it names {} for {}, recorded is {}", track.init, segment.key, recorded.config);
-                report.fault(key, problem);
+            let init = recorded
+                .config
+                .map(|config| names::init(&evidence.live, &evidence.broadcast, recorded.rung, config));
+            if init != track.init {
+                let named = track.init.as_deref().unwrap_or("nothing");
+                let config = recorded.config.unwrap_or("none");
+                report.fault(key, format!("it names {named} for {}, recorded is {config}", segment.key));
             }
         }
     }
@@ -143,8 +143,8 @@ fn names_in_order(
         for (rung, committed) in &order.rungs {
             // A rung that was dropped long ago is not in the window.
             let Some(from) = named.get(rung).copied().or((!windowed).then_some(0)) else { continue };
-            for (missing, _) in &committed[from..] {
-                report.fault(key, format!("it does not name {missing}"));
+            for missing in &committed[from..] {
+                report.fault(key, format!("it does not name {}", missing.key));
             }
         }
     }

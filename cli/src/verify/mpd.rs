@@ -24,8 +24,8 @@ pub(crate) struct Mpd {
 pub(crate) struct Track {
     /// The rung: the representation's id.
     pub(crate) rung: String,
-    /// Key of its initialization segment.
-    pub(crate) init: String,
+    /// Key of its initialization segment; images have none.
+    pub(crate) init: Option<String>,
     /// Its segments, in order.
     pub(crate) segments: Vec<Named>,
 }
@@ -87,6 +87,7 @@ fn track(levels: &[Node<'_, '_>], base: &str) -> Result<Track, String> {
         let found = templates.iter().find_map(|template| template.attribute(name));
         found.ok_or_else(|| format!("{rung} has no SegmentTemplate@{name}"))
     };
+    let is_image = levels.iter().any(|node| node.attribute("contentType") == Some("image"));
     let spell = |template: &str, time: Option<u64>| {
         let filled = template.replace("$RepresentationID$", rung);
         let filled = time.map_or(filled.clone(), |time| filled.replace("$Time$", &time.to_string()));
@@ -95,7 +96,8 @@ fn track(levels: &[Node<'_, '_>], base: &str) -> Result<Track, String> {
         }
         Ok(resolve(base, &filled)?.trim_start_matches('/').to_owned())
     };
-    let (media, init) = (attribute("media")?, spell(attribute("initialization")?, None)?);
+    let media = attribute("media")?;
+    let init = if is_image { None } else { Some(spell(attribute("initialization")?, None)?) };
     let timeline = templates
         .iter()
         .find_map(|template| children(*template, "SegmentTimeline").next())
@@ -158,15 +160,22 @@ mod tests {
 <MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="dynamic"><BaseURL>../../vod/demo/b/</BaseURL>
  <Period id="1"><AdaptationSet><SegmentTemplate timescale="90000" media="$RepresentationID$/$Time$.m4s" initialization="$RepresentationID$/init-ab.mp4"/>
   <Representation id="360p"><SegmentTemplate><SegmentTimeline><S t="100" d="10" r="2"/><S d="5"/><S t="200" d="7"/></SegmentTimeline></SegmentTemplate></Representation>
- </AdaptationSet></Period>
+ </AdaptationSet>
+ <AdaptationSet contentType="image"><Representation id="tiles"><SegmentTemplate media="$RepresentationID$/$Time$.jpg"><SegmentTimeline><S t="100" d="10"/></SegmentTimeline></SegmentTemplate></Representation></AdaptationSet>
+ </Period>
 </MPD>"#;
 
     #[test]
     fn templates_are_inherited_and_timelines_expanded() {
         let mpd = parse("live/demo/manifest.mpd", TEXT).unwrap();
         assert!(mpd.dynamic);
-        let [track] = mpd.tracks.as_slice() else { panic!("{mpd:?}") };
-        assert_eq!((track.rung.as_str(), track.init.as_str()), ("360p", "vod/demo/b/360p/init-ab.mp4"));
+        let [track, tiles] = mpd.tracks.as_slice() else { panic!("{mpd:?}") };
+        assert_eq!(
+            (track.rung.as_str(), track.init.as_deref()),
+            ("360p", Some("vod/demo/b/360p/init-ab.mp4"))
+        );
+        let tile = Named { key: "vod/demo/b/tiles/100.jpg".to_owned(), time: 100, duration: 10 };
+        assert_eq!((&tiles.init, tiles.segments.as_slice()), (&None, &[tile][..]));
         let named: Vec<_> = track.segments.iter().map(|s| (s.time, s.duration)).collect();
         assert_eq!(named, [(100, 10), (110, 10), (120, 10), (130, 5), (200, 7)]);
         assert_eq!(track.segments[4].key, "vod/demo/b/360p/200.m4s");

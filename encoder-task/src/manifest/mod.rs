@@ -7,6 +7,7 @@
 mod cues;
 pub mod hls;
 mod periods;
+mod storyboard;
 mod write;
 
 use media::{

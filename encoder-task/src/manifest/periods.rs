@@ -4,7 +4,7 @@
 
 use media::{
     id::PublishNo,
-    ledger::{AUDIO_RUNG, Naming, Segment},
+    ledger::{AUDIO_RUNG, Naming, Segment, Tile},
     time::{Ticks, VIDEO_TIMESCALE, WallTime, rescale},
     timeline::TICKS_PER_MS,
 };
@@ -25,6 +25,8 @@ pub(super) struct Entry<'a> {
     pub(super) start: Ticks,
     pub(super) end: Ticks,
     pub(super) segments: &'a [Segment],
+    /// What the storyboard shows of it. Whether there is one makes no difference to which Period an entry is in.
+    pub(super) tile: Option<&'a Tile>,
     /// When it was committed.
     pub(super) committed: WallTime,
     naming: Naming,
@@ -76,16 +78,18 @@ fn entries(ledger: &Ledger, state: State) -> Vec<Entry<'_>> {
         State::OnAir | State::Closing => &[],
     };
     for row in ledger.rows.iter().chain(replayed).filter(|row| !row.segments.is_empty()) {
-        let (start, end, segments, naming) = (row.start, row.end, row.segments.as_slice(), row.naming);
-        out.push(Entry { start, end, segments, committed: row.committed, naming, pos: Some(chunk(row)) });
+        let (start, end, segments, tile) = (row.start, row.end, row.segments.as_slice(), row.tile.as_ref());
+        let (committed, naming, pos) = (row.committed, row.naming, Some(chunk(row)));
+        out.push(Entry { start, end, segments, tile, committed, naming, pos });
     }
     if state == State::Over {
         out.sort_by_key(|entry| entry.pos);
         return out;
     }
     for fill in ledger.fills.iter().filter(|fill| !fill.segments.is_empty()) {
-        let (start, end, segments, naming) = (fill.start, fill.end, fill.segments.as_slice(), fill.naming);
-        out.push(Entry { start, end, segments, committed: fill.committed, naming, pos: None });
+        let (start, end, segments) = (fill.start, fill.end, fill.segments.as_slice());
+        let (committed, naming) = (fill.committed, fill.naming);
+        out.push(Entry { start, end, segments, tile: None, committed, naming, pos: None });
     }
     out.sort_by_key(|entry| entry.start);
     out

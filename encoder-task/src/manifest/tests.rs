@@ -2,7 +2,7 @@
 
 use media::{
     id::{BroadcastId, ChunkPos, ChunkSeq, Epoch, LiveId, PublishNo},
-    ledger::{Fill, Init, Naming, Object, Row, Segment, Shown, Track},
+    ledger::{Fill, Init, Naming, Object, Row, Segment, Shown, Tile, Track},
     time::{FrameRate, Ticks, WallTime, rescale, to_media_time},
 };
 
@@ -63,6 +63,7 @@ pub(super) fn row(publish: u32, seq: u32, start: Ticks, end: Ticks, tracks: &[(&
                 }
             })
             .collect(),
+        tile: None,
         verdict: None,
         committed: WallTime(0),
     }
@@ -414,4 +415,73 @@ fn a_window_has_the_events_that_reach_into_it() {
     assert_eq!(ids(6), [own("1-0", 2, 17_000_000), later[0].clone(), later[1].clone()]);
     // The Period that it began in is not listed any more.
     assert_eq!(ids(3), [own("1-100", 2, 0), later[0].clone(), later[1].clone()]);
+}
+
+/// The rows with tiles, but for those without.
+fn tiled(rows: &mut [Row], without: &[u32]) {
+    for row in rows.iter_mut().filter(|row| !without.contains(&row.pos.seq.0)) {
+        let object = Object { bytes: 10_000, sha256: String::new() };
+        row.tile = Some(Tile { width: 320, height: 180, contrast: 40, object });
+    }
+}
+
+#[test]
+fn a_storyboard_has_the_timeline_of_the_pictures() {
+    let mut rows = gops(3);
+    tiled(&mut rows, &[]);
+    rows.push(Row { naming: Naming::Publish(PublishNo::FIRST), ..row(1, 3, 540_000, 720_000, BOTH) });
+    tiled(&mut rows[3..], &[]);
+    for state in [State::OnAir, State::Over] {
+        let text = write(&rows, state, Scope::Full);
+        for wanted in [
+            r#"<AdaptationSet id="2" contentType="image" mimeType="image/jpeg">"#,
+            // 10 000 bytes in 2 s, rounded up.
+            r#"<Representation id="tiles" bandwidth="48000" width="320" height="180">"#,
+            r#"<EssentialProperty schemeIdUri="http://dashif.org/guidelines/thumbnail_tile" value="1x1"/>"#,
+            r#"media="$RepresentationID$/$Time$.jpg""#,
+            r#"media="$RepresentationID$/$Time$-p1.jpg""#,
+        ] {
+            assert!(text.contains(wanted), "{wanted} is not in\n{text}");
+        }
+        let mpd = parsed(&text);
+        let [_, _, images] = mpd.periods[0].adaptations.as_slice() else { panic!("{text}") };
+        let template = images.representations[0].SegmentTemplate.clone().unwrap();
+        let s: Vec<_> = template.SegmentTimeline.unwrap().segments.iter().map(|s| (s.t, s.d, s.r)).collect();
+        assert_eq!(
+            (template.presentationTimeOffset, s),
+            (Some(90_000), vec![(Some(90_000), 180_000, Some(2))])
+        );
+    }
+}
+
+#[test]
+fn a_missing_tile_is_a_hole_in_the_storyboard_and_no_new_period() {
+    let mut rows = gops(4);
+    tiled(&mut rows, &[1]);
+    let mpd = parsed(&write(&rows, State::OnAir, Scope::Full));
+    assert_eq!(mpd.periods.len(), 1);
+    let template = mpd.periods[0].adaptations[2].representations[0].SegmentTemplate.clone().unwrap();
+    let s: Vec<_> = template.SegmentTimeline.unwrap().segments.iter().map(|s| (s.t, s.d, s.r)).collect();
+    assert_eq!(s, [(Some(90_000), 180_000, None), (Some(450_000), 180_000, Some(1))]);
+    // As a whole Period may have none, or a window.
+    let mut rows = gops(3);
+    tiled(&mut rows, &[1, 2]);
+    assert_eq!(parsed(&write(&rows, State::OnAir, Scope::Window(2))).periods[0].adaptations.len(), 2);
+    assert_eq!(parsed(&write(&gops(3), State::Over, Scope::Full)).periods[0].adaptations.len(), 2);
+    // Of a fill there is none.
+    let mut ledger = returned();
+    tiled(&mut ledger.rows, &[]);
+    let mpd = parsed(&write_all(ledger, State::OnAir, Scope::Full));
+    let template = mpd.periods[0].adaptations[2].representations[0].SegmentTemplate.clone().unwrap();
+    assert_eq!(template.SegmentTimeline.unwrap().segments.len(), 2);
+}
+
+#[test]
+fn a_tile_of_another_size_is_left_out() {
+    let mut rows = gops(3);
+    tiled(&mut rows, &[]);
+    rows[1].tile.as_mut().unwrap().width = 318;
+    let mpd = parsed(&write(&rows, State::OnAir, Scope::Full));
+    let template = mpd.periods[0].adaptations[2].representations[0].SegmentTemplate.clone().unwrap();
+    assert_eq!(template.SegmentTimeline.unwrap().segments.len(), 2);
 }

@@ -22,6 +22,7 @@ use super::{
     Input, ManifestError, Scope, State, Timeline,
     cues::Placed,
     periods::{Entry, Plan, window_start},
+    storyboard,
 };
 use crate::transcode::gcd;
 
@@ -58,6 +59,7 @@ pub(super) fn delay_ms(longest_chunk_ms: u64) -> u64 {
 pub(super) fn mpd(input: &Input<'_>, timeline: &Timeline<'_>, scope: Scope) -> Result<String, ManifestError> {
     let inits: HashMap<(&str, &str), &Init> =
         timeline.ledger.inits.iter().map(|init| ((init.rung.as_str(), init.config.as_str()), init)).collect();
+    let tiles = storyboard::bandwidth(timeline);
     let mut longest_ms = 1;
     let mut peaks: Peaks<'_> = HashMap::new();
     // Of all there is, not of what is listed: or the delay would wander with the window.
@@ -104,10 +106,10 @@ pub(super) fn mpd(input: &Input<'_>, timeline: &Timeline<'_>, scope: Scope) -> R
             .map(|(n, plan, entries)| {
                 let cues = cues.iter().filter(|placed| placed.plan == n);
                 let start = on_air.then_some(input.availability_start);
-                Ok(Period {
-                    event_streams: event_stream(cues).into_iter().collect(),
-                    ..period(plan, entries, &inits, &peaks, start)?
-                })
+                let mut period = period(plan, entries, &inits, &peaks, start)?;
+                period.event_streams = event_stream(cues).into_iter().collect();
+                period.adaptations.extend(storyboard::set(plan, entries, tiles)?);
+                Ok(period)
             })
             .collect::<Result<_, ManifestError>>()?,
         ..MPD::default()
@@ -137,8 +139,13 @@ type Peaks<'a> = HashMap<(&'a str, &'a str), u64>;
 /// spend at once: what was declared beforehand may be too little. One shorter than a second counts as a second: what matters is what it
 /// takes from a connection.
 fn bit_rate(segment: &Segment, timescale: u64) -> u64 {
-    let bits = segment.object.bytes.saturating_mul(8);
-    bits.saturating_mul(timescale).div_ceil(segment.duration.max(timescale)).next_multiple_of(BIT_RATE_STEP)
+    rate_of(segment.object.bytes, segment.duration, timescale)
+}
+
+/// The same of so many bytes for so many ticks.
+pub(super) fn rate_of(bytes: u64, duration: u64, timescale: u64) -> u64 {
+    let bits = bytes.saturating_mul(8);
+    bits.saturating_mul(timescale).div_ceil(duration.max(timescale)).next_multiple_of(BIT_RATE_STEP)
 }
 
 fn service_description(delay_ms: u64) -> ServiceDescription {
@@ -346,7 +353,9 @@ fn representation(
             presentationTimeOffset: Some(offset),
             initialization: Some(format!("$RepresentationID$/init-{}.mp4", init.config)),
             media: Some(format!("$RepresentationID$/$Time${}.m4s", suffix(plan.naming))),
-            SegmentTimeline: Some(SegmentTimeline { segments: timeline(segments) }),
+            SegmentTimeline: Some(SegmentTimeline {
+                segments: timeline(segments.iter().map(|segment| (segment.time, segment.duration))),
+            }),
             ..SegmentTemplate::default()
         }),
         ..Representation::default()
@@ -370,18 +379,18 @@ fn representation(
     Ok(out)
 }
 
-/// `S` elements: runs of equal durations as one, `@t` at the front and after each hole.
-fn timeline(segments: &[&Segment]) -> Vec<S> {
+/// `S` elements of times and durations: runs of equal durations as one, `@t` at the front and after each hole.
+pub(super) fn timeline(segments: impl Iterator<Item = (u64, u64)>) -> Vec<S> {
     let mut out: Vec<S> = Vec::new();
     let mut end = None;
-    for segment in segments {
-        let joins = end == Some(segment.time);
-        end = Some(segment.time.saturating_add(segment.duration));
+    for (time, duration) in segments {
+        let joins = end == Some(time);
+        end = Some(time.saturating_add(duration));
         match out.last_mut() {
-            Some(last) if joins && last.d == segment.duration => {
+            Some(last) if joins && last.d == duration => {
                 last.r = Some(last.r.unwrap_or(0) + 1);
             }
-            _ => out.push(S { t: (!joins).then_some(segment.time), d: segment.duration, ..S::default() }),
+            _ => out.push(S { t: (!joins).then_some(time), d: duration, ..S::default() }),
         }
     }
     out

@@ -31,6 +31,7 @@ use super::{
     judge::{Judge, Said},
     latency::Latencies,
     notes::{Note, Notes},
+    poster::{self, Posters},
     publisher::{PublishError, Publisher, View},
 };
 
@@ -56,9 +57,12 @@ pub struct Session {
     warnings: Vec<Verdict>,
     judge: Judge,
     notes: Notes,
+    posters: poster::Schedule,
     /// Why the latest publish must stop.
     fatal: Option<(PublishNo, Verdict)>,
-    /// The pages' indexes say that it is on air.
+    /// The pages' indexes are to say that it is on air, once there is a poster.
+    listed: bool,
+    /// They say so.
     announced: bool,
     /// All is committed: the publisher is to make the manifests final.
     finishing: bool,
@@ -115,6 +119,7 @@ enum Outcome {
     Finished(Result<(), FinishError>),
     Announced,
     Noted(()),
+    Postered(Box<Posters>),
 }
 
 /// What a look finds.
@@ -164,7 +169,9 @@ impl Session {
             warnings: Vec::new(),
             judge,
             notes: Notes::default(),
+            posters: poster::Schedule::new(),
             fatal: None,
+            listed: false,
             announced: false,
             finishing: false,
             dirty,
@@ -211,6 +218,8 @@ impl Session {
                     .next(&self.deps, &self.meta.broadcast)
                     .map(|note| note.map(Outcome::Noted).boxed()),
             );
+            work.extend(self.poster());
+            work.extend(self.announce());
             let now = self.deps.clock.now();
             let until = self.core.wake(now).map(|at| u64::try_from(at.micros_since(now)).unwrap_or(0));
             tokio::select! {
@@ -288,6 +297,10 @@ impl Session {
     /// Sets the publisher to work if there is something for it.
     fn publish(&mut self, draining: &watch::Receiver<bool>) -> Option<BoxFuture<'static, Outcome>> {
         if self.unsure || !(self.finishing || (self.dirty && !self.closing)) {
+            return None;
+        }
+        // The last poster is that of the whole show.
+        if self.finishing && !self.posters.is_idle() {
             return None;
         }
         let mut publisher = self.publisher.take()?;
@@ -454,11 +467,7 @@ impl Session {
                     chunks.iter().for_each(|chunk| chunk.listed(&self.meta, now));
                 }
                 match result {
-                    Ok(()) if !self.announced => {
-                        self.announced = true;
-                        work.push(self.announce());
-                    }
-                    Ok(()) => {}
+                    Ok(()) => self.listed = true,
                     Err(PublishError::Fenced) => return Err(End::Fenced),
                     Err(error) => return Err(End::Failed(chain(&error))),
                 }
@@ -468,6 +477,7 @@ impl Session {
             Outcome::Finished(Err(error)) => return Err(End::Failed(chain(&error))),
             Outcome::Announced => {}
             Outcome::Noted(()) => self.notes.done(),
+            Outcome::Postered(posters) => self.posters.done(posters),
         }
         Ok(())
     }
@@ -598,14 +608,27 @@ impl Session {
         Ok(())
     }
 
-    /// Tells the pages that the broadcast is on air.
-    fn announce(&self) -> BoxFuture<'static, Outcome> {
+    /// Sees to it that there is a poster of what is on air.
+    fn poster(&mut self) -> Option<BoxFuture<'static, Outcome>> {
+        if self.closing || self.core.is_ending() {
+            return None;
+        }
+        let next = self.posters.next(&self.deps, &self.meta, self.binding.epoch, &self.view);
+        next.map(|next| next.map(Outcome::Postered).boxed())
+    }
+
+    /// Tells the pages that the broadcast is on air, once: when its manifests are there, and its poster, or nobody is making one.
+    fn announce(&mut self) -> Option<BoxFuture<'static, Outcome>> {
+        if self.announced || !self.listed || !self.posters.is_idle() {
+            return None;
+        }
+        self.announced = true;
         let (deps, live) = (self.deps.clone(), self.meta.live.clone());
-        async move {
+        let work = async move {
             write_indexes(&deps, &live).await;
             Outcome::Announced
-        }
-        .boxed()
+        };
+        Some(work.boxed())
     }
 }
 

@@ -69,6 +69,7 @@ async fn try_commit(
         naming: product.naming,
         source: product.source.clone(),
         segments: product.segments.clone(),
+        tile: product.tile.clone(),
         verdict: if product.segments.is_empty() { product.verdicts.first().cloned() } else { None },
         committed: deps.clock.now(),
     };

@@ -149,6 +149,7 @@ mod tests {
             naming: Naming::Plain,
             source: media::ledger::Object { bytes: 1, sha256: String::new() },
             segments: vec![],
+            tile: None,
             verdict: None,
             committed: WallTime(0),
         }

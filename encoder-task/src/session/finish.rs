@@ -1,4 +1,4 @@
-//! The end of a broadcast: manifests final, rows closed, pages told.
+//! The end of a broadcast: manifests final, its poster left, rows closed, pages told.
 
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use super::{
     claim::Deps,
+    poster,
     publisher::{PublishError, Publisher, View},
 };
 
@@ -56,12 +57,15 @@ pub(super) async fn finish(
     // No more can be put in: all that were are in the replay.
     let cues = deps.workshop.health.insist("cues", || deps.table.cues(&meta.broadcast)).await?;
     view.lock().cues = cues;
-    let mut lingers = false;
+    let (mut lingers, mut poster) = (false, false);
     if chunks > 0 {
-        lingers = publisher.finish().await?;
+        let finished;
+        (finished, poster) =
+            tokio::join!(publisher.finish(), poster::leave(&deps, &meta, binding.epoch, &view));
+        lingers = finished?;
         meta.availability_start = publisher.availability_start();
     }
-    let end = || deps.table.end_broadcast(&meta, &binding, deps.clock.now(), duration);
+    let end = || deps.table.end_broadcast(&meta, &binding, deps.clock.now(), duration, poster);
     match deps.workshop.health.insist("end broadcast", end).await {
         Err(TableError::Conflict(_)) if deps.is_over(&meta).await? => {
             // Ours all along: only the reply was lost.

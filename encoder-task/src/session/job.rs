@@ -1,4 +1,4 @@
-//! One chunk's way: read, checked, transcoded, packaged, its segments stored. Idempotent: a second run, here or elsewhere, finds the
+//! One chunk's way: read, checked, transcoded, packaged, its segments and its tile stored. Idempotent: a second run, here or elsewhere, finds the
 //! segments there and takes them as they are.
 //!
 //! Invariant: a segment that something else was made into is never taken for one's own; the chunk's segments get other names then.
@@ -11,10 +11,10 @@ use media::{
     chunk::{AudioTrack, Chunk, VideoTrack},
     id::{BroadcastId, ChunkPos, LiveId},
     ladder::Profile,
-    ledger::{AUDIO_RUNG, Init, Naming, Object, Segment},
+    ledger::{AUDIO_RUNG, Init, Naming, Object, Segment, Tile},
     limits::Limits,
     names,
-    time::{VIDEO_TIMESCALE, WallTime, rescale},
+    time::{VIDEO_TIMESCALE, WallTime, rescale, to_media_time},
     verdict::Verdict,
 };
 use service::{
@@ -29,7 +29,7 @@ use super::{
     judge::Facts,
     transcoder::{Made, Transcoder},
 };
-use crate::{cmaf::Packaged, retry::Health};
+use crate::{cmaf::Packaged, retry::Health, transcode::Jpeg};
 
 /// What every job of this process shares.
 #[derive(Debug, Clone)]
@@ -57,6 +57,8 @@ pub struct Product {
     pub naming: Naming,
     /// The stored segments.
     pub segments: Vec<Segment>,
+    /// The stored picture for the storyboard.
+    pub tile: Option<Tile>,
     /// What they are initialized with.
     pub inits: Vec<Init>,
     /// When its last byte reached the edge, by the edge's clock.
@@ -131,11 +133,13 @@ impl Workshop {
         let (discontinuity, received) = (chunk.header.discontinuity, chunk.header.received);
         let facts = Facts::new(&chunk.header, place);
         let made = match limits.check(&chunk.header) {
-            Some(verdict) => Made { packaged: Vec::new(), verdicts: vec![verdict], transcode_ms: 0 },
+            Some(verdict) => {
+                Made { packaged: Vec::new(), tile: None, verdicts: vec![verdict], transcode_ms: 0 }
+            }
             None => self.transcoder.transcode(chunk, profile).await.map_err(JobError::Crashed)?,
         };
         let encoded = self.health.now();
-        let Made { packaged, verdicts, transcode_ms } = made;
+        let Made { packaged, tile, verdicts, transcode_ms } = made;
         if transcode_ms > 0 {
             let took = Duration::from_millis(transcode_ms);
             STAGE_TRANSCODE.observe_time(took);
@@ -143,7 +147,8 @@ impl Workshop {
             TRANSCODE_RATIO.observe(took.as_secs_f64() / length);
         }
         let began = Instant::now();
-        let (naming, stored) = self.store(live, broadcast, pos, &packaged).await?;
+        let tile = tile.and_then(|tile| Some((to_media_time(place.start, VIDEO_TIMESCALE)?, tile)));
+        let (naming, stored, tile) = self.store(live, broadcast, pos, &packaged, tile.as_ref()).await?;
         STAGE_PUT.observe_time(began.elapsed());
         let (inits, segments) = stored.into_iter().unzip();
         Ok(Product {
@@ -153,6 +158,7 @@ impl Workshop {
             source,
             naming,
             segments,
+            tile,
             inits,
             received,
             encoded,
@@ -162,18 +168,23 @@ impl Workshop {
         })
     }
 
-    /// Stores a chunk's segments: by their plain names, or by others if something else has one of those.
+    /// Stores a chunk's segments and its tile: by their plain names, or by others if something else has one of those.
     async fn store(
         &self,
         live: &LiveId,
         broadcast: &BroadcastId,
         pos: ChunkPos,
         packaged: &[Packaged],
-    ) -> Result<(Naming, Vec<(Init, Segment)>), JobError> {
+        tile: Option<&Timed>,
+    ) -> Result<(Naming, Vec<(Init, Segment)>, Option<Tile>), JobError> {
         let origin = format!("{}-{}", pos.publish.get(), pos.seq.0);
         for naming in [Naming::Plain, Naming::Publish(pos.publish)] {
-            match self.store_as(live, broadcast, naming, &origin, packaged).await {
-                Ok(stored) => return Ok((naming, stored)),
+            let stored = tokio::try_join!(
+                self.store_as(live, broadcast, naming, &origin, packaged),
+                self.store_tile(live, broadcast, naming, &origin, tile)
+            );
+            match stored {
+                Ok((stored, tile)) => return Ok((naming, stored, tile)),
                 Err(Unstored::Taken) => {
                     tracing::warn!(%live, %broadcast, publish = pos.publish.get(), seq = pos.seq.0, "segment names are taken");
                 }
@@ -211,6 +222,20 @@ impl Workshop {
         packaged: &[Packaged],
     ) -> Result<Vec<(Init, Segment)>, Unstored> {
         try_join_all(packaged.iter().map(|one| self.store_one(live, broadcast, naming, origin, one))).await
+    }
+
+    async fn store_tile(
+        &self,
+        live: &LiveId,
+        broadcast: &BroadcastId,
+        naming: Naming,
+        origin: &str,
+        tile: Option<&Timed>,
+    ) -> Result<Option<Tile>, Unstored> {
+        let Some((time, Jpeg { bytes, width, height, contrast })) = tile else { return Ok(None) };
+        let key = names::tile(live, broadcast, *time, naming);
+        let object = self.create(&key, bytes, Kind::PICTURE, Some(origin)).await?;
+        Ok(Some(Tile { width: *width, height: *height, contrast: *contrast, object }))
     }
 
     /// Stores an initialization segment and a media segment. What is there already of the same origin stays.
@@ -258,6 +283,9 @@ impl Workshop {
         }
     }
 }
+
+/// A tile, and the media time that it is named by.
+type Timed = (u64, Jpeg);
 
 /// What a fill's segments say that they were made from.
 const FILL_SOURCE: &str = "fill";

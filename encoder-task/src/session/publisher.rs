@@ -89,9 +89,9 @@ pub(super) enum PublishError {
     Manifest(#[from] ManifestError),
 }
 
-/// One manifest object.
+/// One object that is swapped.
 #[derive(Debug, Clone, Default)]
-struct Target {
+pub(super) struct Target {
     /// Entity tag of what this session stored last.
     etag: Option<String>,
     /// What this session stored last, if the same need not be stored again.
@@ -100,16 +100,23 @@ struct Target {
     taken: bool,
 }
 
+impl Target {
+    /// Whether a later broadcast of the live has it.
+    pub(super) fn is_taken(&self) -> bool {
+        self.taken
+    }
+}
+
 /// What is to be stored.
 #[derive(Debug)]
-struct Draft {
-    key: String,
-    text: Bytes,
-    kind: Kind,
+pub(super) struct Draft {
+    pub(super) key: String,
+    pub(super) text: Bytes,
+    pub(super) kind: Kind,
     /// The stable addresses are shared by all broadcasts of the live.
-    shared: bool,
+    pub(super) shared: bool,
     /// It is left as it is when it would be the same.
-    quiet: bool,
+    pub(super) quiet: bool,
 }
 
 /// Everything that follows from one state of the ledger.
@@ -337,15 +344,17 @@ impl Publisher {
     }
 }
 
-struct Context<'a> {
-    bucket: &'a Bucket,
-    health: &'a Health,
-    broadcast: &'a BroadcastId,
-    epoch: Epoch,
+/// Who swaps.
+pub(super) struct Context<'a> {
+    pub(super) bucket: &'a Bucket,
+    pub(super) health: &'a Health,
+    pub(super) broadcast: &'a BroadcastId,
+    pub(super) epoch: Epoch,
 }
 
 impl Context<'_> {
-    async fn swap(&self, target: &mut Target, draft: &Draft) -> Result<(), PublishError> {
+    /// Puts a draft in the place of what this epoch may replace.
+    pub(super) async fn swap(&self, target: &mut Target, draft: &Draft) -> Result<(), PublishError> {
         let Draft { key, text, kind, shared, quiet } = draft;
         if target.taken || (*quiet && target.text.as_ref() == Some(text)) {
             return Ok(());

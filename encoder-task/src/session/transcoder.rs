@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use crate::{
     cmaf::{self, Packaged},
     fill::{Source, Span},
-    transcode::{self, Capacity, Plan, Transcoded},
+    transcode::{self, Capacity, Jpeg, Plan, Transcoded},
     validate,
 };
 
@@ -29,6 +29,8 @@ pub const CHUNKS_AT_ONCE: usize = 2;
 pub struct Made {
     /// One segment per rung, and one of sound. None if the chunk can't be used; then a verdict says why.
     pub packaged: Vec<Packaged>,
+    /// What the storyboard shows of it.
+    pub tile: Option<Jpeg>,
     /// Warnings, and at most one fatal verdict.
     pub verdicts: Vec<Verdict>,
     /// How long it took, waiting left out.
@@ -46,6 +48,8 @@ pub trait Transcoder: fmt::Debug + Send + Sync {
         profile: Profile,
         image: Option<Bytes>,
     ) -> BoxFuture<Result<Arc<dyn Still>, String>>;
+    /// A chunk's key picture as a poster: a JPEG; `None` of a chunk without pictures.
+    fn poster(&self, chunk: Chunk) -> BoxFuture<Result<Option<Bytes>, String>>;
 }
 
 /// A picture that holes are filled with.
@@ -100,17 +104,17 @@ impl Transcoder for Ffmpeg {
         Box::pin(async move {
             let mut verdicts = validate::validate(&chunk);
             if verdicts.iter().any(|verdict| verdict.code.is_fatal()) {
-                return Ok(Made { packaged: Vec::new(), verdicts, transcode_ms: 0 });
+                return Ok(Made { packaged: Vec::new(), tile: None, verdicts, transcode_ms: 0 });
             }
             let plan = this.plan(&chunk, profile);
             let work = move || {
                 let began = Instant::now();
-                let (packaged, warnings) = make(&chunk, &plan);
-                (packaged, warnings, u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX))
+                let (packaged, tile, warnings) = make(&chunk, &plan);
+                (packaged, tile, warnings, u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX))
             };
-            let (packaged, warnings, transcode_ms) = this.work(work).await?;
+            let (packaged, tile, warnings, transcode_ms) = this.work(work).await?;
             verdicts.extend(warnings);
-            Ok(Made { packaged, verdicts, transcode_ms })
+            Ok(Made { packaged, tile, verdicts, transcode_ms })
         })
     }
 
@@ -136,6 +140,14 @@ impl Transcoder for Ffmpeg {
             Ok(still)
         })
     }
+
+    fn poster(&self, chunk: Chunk) -> BoxFuture<Result<Option<Bytes>, String>> {
+        let this = self.clone();
+        Box::pin(async move {
+            let made = this.work(move || transcode::POSTER.of(&chunk)).await?;
+            Ok(made.map_err(|error| error.to_string())?.map(|jpeg| jpeg.bytes))
+        })
+    }
 }
 
 #[derive(Debug)]
@@ -155,15 +167,15 @@ impl Still for Picture {
 }
 
 /// Transcodes and packages. Sound goes on even when the pictures can't be decoded.
-fn make(chunk: &Chunk, plan: &Plan) -> (Vec<Packaged>, Vec<Verdict>) {
+fn make(chunk: &Chunk, plan: &Plan) -> (Vec<Packaged>, Option<Jpeg>, Vec<Verdict>) {
     let corrupt = |error: &dyn std::error::Error| Verdict::new(Code::VideoCorrupt, error.to_string());
     let transcoded = transcode::transcode(chunk, plan).unwrap_or_else(|error| {
         let (sound, mut warnings) = transcode::sound::transcode(chunk);
         warnings.push(corrupt(&error));
-        Transcoded { tracks: Vec::new(), sound, warnings }
+        Transcoded { tracks: Vec::new(), tile: None, sound, warnings }
     });
     match cmaf::package(chunk, &transcoded) {
-        Ok(packaged) => (packaged, transcoded.warnings),
-        Err(error) => (Vec::new(), vec![corrupt(&error)]),
+        Ok(packaged) => (packaged, transcoded.tile, transcoded.warnings),
+        Err(error) => (Vec::new(), None, vec![corrupt(&error)]),
     }
 }

@@ -18,6 +18,7 @@ mod rung;
 pub mod sound;
 mod still;
 mod survey;
+mod thumbnail;
 
 use bytes::Bytes;
 use media::{
@@ -34,6 +35,7 @@ pub use params::{Colour, REORDER_FRAMES, nominal_rate};
 pub use pipeline::{transcode, transcode_each};
 pub use sound::{EncodedSound, Sound};
 pub(crate) use still::Still;
+pub use thumbnail::{Jpeg, POSTER, TILE, Thumbnail};
 
 /// How much work x264 puts into a picture. Slower ones than these cost more than a live ladder can pay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -78,6 +80,8 @@ pub struct Plan {
 pub struct Transcoded {
     /// One per rendition, largest first; empty for a chunk without pictures.
     pub tracks: Vec<EncodedTrack>,
+    /// The first picture, small; none of a chunk without pictures.
+    pub tile: Option<Jpeg>,
     /// The sound.
     pub sound: Sound,
     /// What the broadcaster should know.

@@ -22,6 +22,7 @@ use super::{
     rung::{self, Look, Order, Shot},
     sound,
     survey::{Statistics, Surveyor},
+    thumbnail::TILE,
 };
 
 /// Pictures between two threads: enough that neither waits for the other's jitter, few enough that 2160p stays below 100 MB a rung.
@@ -45,14 +46,19 @@ const HELD_BYTES_MAX: u64 = 192 << 20;
 /// When not one picture can be decoded, or FFmpeg fails.
 pub fn transcode(chunk: &Chunk, plan: &Plan) -> Result<Transcoded, TranscodeError> {
     let done = Mutex::new(Vec::new());
-    let mut warnings = transcode_each(chunk, plan, &|track| {
+    let mut tile = None;
+    let mut warnings = each(chunk, plan, &mut |first| tile = Some(TILE.of_shot(first)), &|track| {
         done.lock().unwrap_or_else(PoisonError::into_inner).push(track);
     })?;
     let mut tracks: Vec<EncodedTrack> = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     tracks.sort_by_key(|track| std::cmp::Reverse(track.rendition.height.min(track.rendition.width)));
     let (sound, of_sound) = sound::transcode(chunk);
     warnings.extend(of_sound);
-    Ok(Transcoded { tracks, sound, warnings })
+    // The show goes on without.
+    let tile = tile.and_then(|made| {
+        made.inspect_err(|error| tracing::warn!(%error, "a chunk has no picture for the storyboard")).ok()
+    });
+    Ok(Transcoded { tracks, tile, sound, warnings })
 }
 
 /// The pictures alone, with each rendition given to `out` as soon as it is done, by whichever thread has done it; usually the smallest first.
@@ -62,6 +68,16 @@ pub fn transcode(chunk: &Chunk, plan: &Plan) -> Result<Transcoded, TranscodeErro
 pub fn transcode_each(
     chunk: &Chunk,
     plan: &Plan,
+    out: &(dyn Fn(EncodedTrack) + Sync),
+) -> Result<Vec<Verdict>, TranscodeError> {
+    each(chunk, plan, &mut |_| {}, out)
+}
+
+/// The same, with the first picture given to `look` before it is encoded.
+fn each(
+    chunk: &Chunk,
+    plan: &Plan,
+    look: &mut dyn FnMut(&Shot),
     out: &(dyn Fn(EncodedTrack) + Sync),
 ) -> Result<Vec<Verdict>, TranscodeError> {
     let Some(video) = &chunk.header.video else { return Ok(Vec::new()) };
@@ -76,6 +92,9 @@ pub fn transcode_each(
     let (statistics, replaced) = works.survey(|to| {
         let mut copied = Ok(());
         let replaced = decode(chunk, video, &times, plan, &mut |shot| {
+            if shot.picture.index() == Some(0) {
+                look(&shot);
+            }
             if held && copied.is_ok() {
                 copied = shot.share().map(|shot| kept.push(shot));
             }

@@ -10,8 +10,8 @@ use encoder_task::{
 use media::{
     chunk::Chunk,
     id::Epoch,
-    ledger::{Init, Naming, Object, Row, Segment},
-    time::WallTime,
+    ledger::{Init, Naming, Object, Row, Segment, TILE_RUNG, Tile},
+    time::{VIDEO_TIMESCALE, WallTime, to_media_time},
 };
 use service::table::Ledger;
 
@@ -45,6 +45,14 @@ impl Stored {
                 tracks.entry(rung).or_insert_with(Vec::new).push(packaged);
             }
             let video = chunk.header.video.as_ref().unwrap();
+            let tile = transcoded.tile.map(|jpeg| {
+                let time = to_media_time(video.start, VIDEO_TIMESCALE).unwrap();
+                let folder = dir.path().join(TILE_RUNG);
+                std::fs::create_dir_all(&folder).unwrap();
+                std::fs::write(folder.join(format!("{time}.jpg")), &jpeg.bytes).unwrap();
+                let object = Object { bytes: jpeg.bytes.len() as u64, sha256: String::new() };
+                Tile { width: jpeg.width, height: jpeg.height, contrast: jpeg.contrast, object }
+            });
             rows.push(Row {
                 pos: chunk.header.pos,
                 epoch: Epoch::FIRST,
@@ -55,6 +63,7 @@ impl Stored {
                 naming: Naming::Plain,
                 source: Object { bytes: 0, sha256: String::new() },
                 segments,
+                tile,
                 verdict: None,
                 committed: chunk.header.received,
             });

@@ -289,7 +289,7 @@ async fn the_operator_ends_what_is_on_air() {
 
     let broadcast = stack.table.broadcast(&first.broadcast).await.unwrap().unwrap();
     let binding = stack.table.binding(&first.broadcast).await.unwrap().unwrap();
-    stack.table.end_broadcast(&broadcast, &binding, clock::now(), 90_000).await.unwrap();
+    stack.table.end_broadcast(&broadcast, &binding, clock::now(), 90_000, true).await.unwrap();
     assert_eq!(send(&gateway, end("demo")).await, Reply::End(EndReply::NotOnAir));
     assert_ne!(on_air(&gateway, "demo", "connection-2").await.broadcast, first.broadcast);
     assert_eq!(stack.table.broadcasts_of(&live, 9).await.unwrap().len(), 2);

@@ -38,7 +38,7 @@ async fn hand_over(gateway: &Gateway, opened: &Opened, epoch: u64) -> HandoverRe
 async fn end(stack: &Stack, opened: &Opened) {
     let broadcast = stack.table.broadcast(&opened.broadcast).await.unwrap().unwrap();
     let binding = stack.table.binding(&opened.broadcast).await.unwrap().unwrap();
-    stack.table.end_broadcast(&broadcast, &binding, clock::now(), 90_000).await.unwrap();
+    stack.table.end_broadcast(&broadcast, &binding, clock::now(), 90_000, true).await.unwrap();
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ export const REPLAYS_MAX = 100;
 export class IndexError extends Error {}
 
 /**
- * `/live/index.json` → `{updated, lives: [{live, title, onAir, broadcast, started, lastReplay}]}`.
+ * `/live/index.json` → `{updated, lives: [{live, title, onAir, broadcast, started, poster, lastReplay}]}`.
  * Times are milliseconds since the Unix epoch or null. Throws `IndexError`.
  */
 export function parseLives(value) {
@@ -38,6 +38,7 @@ export function parseLives(value) {
       onAir,
       broadcast: onAir ? broadcastId(entry.broadcast) : null,
       started: onAir ? time(entry.started) : null,
+      poster: onAir ? localPath(entry.poster) : null,
       lastReplay: replay(entry.last_replay, live),
     });
   }
@@ -45,7 +46,7 @@ export function parseLives(value) {
 }
 
 /**
- * `/live/{live}/index.json` → `{updated, live, title, onAir: {broadcast, started, manifest}|null, replays}`,
+ * `/live/{live}/index.json` → `{updated, live, title, onAir: {broadcast, started, manifest, poster}|null, replays}`,
  * replays newest first. `live` is the one asked for: a body about another one is an error. Throws `IndexError`.
  */
 export function parseLive(value, live) {
@@ -73,7 +74,7 @@ export function parseLive(value, live) {
     onAir:
       broadcast === null
         ? null
-        : { broadcast, started: time(air.started), manifest: localPath(air.manifest) ?? liveManifest(live) },
+        : { broadcast, started: time(air.started), manifest: localPath(air.manifest) ?? liveManifest(live), poster: localPath(air.poster) },
     replays,
   };
 }
@@ -93,6 +94,7 @@ function replay(value, live) {
     ended,
     seconds,
     manifest: localPath(entry.manifest) ?? broadcastManifest(live, broadcast),
+    poster: localPath(entry.poster),
   };
 }
 

@@ -73,6 +73,15 @@ export function curtain(state) {
   }
 }
 
+/** The address of a picture of what is to be watched, to show before it plays; or null. */
+export function posterOf(state) {
+  const { index } = state;
+  if (index === null) return null;
+  if (state.mode === 'live') return index.onAir?.poster ?? null;
+  const replay = index.replays.find(({ broadcast }) => broadcast === state.broadcast);
+  return replay?.poster ?? (stillOnAir(state) ? index.onAir.poster : null);
+}
+
 /** A line shown above the picture while it goes on, or null: {text, does, label} or {text, href, label}. */
 export function notice(state) {
   if (state.phase === 'retrying' && state.played) {

@@ -7,6 +7,7 @@ import { Debug, MediaPlayer } from 'dashjs';
 import { cuesOf } from '../core/cues.js';
 import { checkManifest, MANIFEST_OK } from '../core/manifest-check.js';
 import { replayTime } from '../core/replay-time.js';
+import { pictureAt, storyboardOf } from '../core/storyboard.js';
 import { seekRange } from '../core/timeline.js';
 import { fetchText } from './fetch.js';
 import { now, Playback } from './playback.js';
@@ -38,6 +39,9 @@ export class Engine extends Playback {
     super(video, tell);
     /** Timed events of what plays. */
     this.cues = [];
+    /** The manifest as it was read last, and the storyboards made of it when first asked for. */
+    this.parsed = null;
+    this.boards = null;
     this.player = MediaPlayer().create();
     this.player.initialize();
     this.player.updateSettings(SETTINGS);
@@ -55,6 +59,8 @@ export class Engine extends Playback {
       (text) => checkManifest(text, broadcast) === MANIFEST_OK,
       (resume) => {
         this.cues = [];
+        this.parsed = null;
+        this.boards = null;
         this.player.setAutoPlay(true);
         this.player.attachSource(manifest, { live: undefined, start: 0, resume }[from]);
       },
@@ -106,6 +112,13 @@ export class Engine extends Playback {
     return Number.isFinite(startAsUtc) ? (startAsUtc + time - start) * 1000 : null;
   }
 
+  /** The picture of a media time for who is about to seek there (see `pictureAt`), or null. */
+  preview(time) {
+    if (this.parsed === null) return null;
+    this.boards ??= storyboardOf(this.parsed, new URL(this.manifest, location.href).href);
+    return pictureAt(this.boards, time);
+  }
+
   /** The video rungs, highest first: {id, width, height, bandwidth}. */
   rungs() {
     if (!this.ready) return [];
@@ -148,7 +161,10 @@ export class Engine extends Playback {
     player.on(events.PLAYBACK_ENDED, ({ isLast }) => this.finished(isLast !== false));
     // With every update of a live one, too.
     player.on(events.MANIFEST_LOADED, ({ data }) => {
-      if (data) this.cues = cuesOf(data);
+      if (!data) return;
+      this.cues = cuesOf(data);
+      this.parsed = data;
+      this.boards = null;
     });
     player.on(events.ERROR, ({ error }) => this.#failed(error));
     player.on(events.PLAYBACK_ERROR, ({ error }) => this.#failed(error));

@@ -94,6 +94,11 @@ export class NativeEngine extends Playback {
     return this.dynamic && Number.isFinite(start) ? start + time * 1000 : null;
   }
 
+  /** None: HLS has no such thing that browsers know. */
+  preview() {
+    return null;
+  }
+
   /** None to choose from: the browser chooses. */
   rungs() {
     return [];

@@ -4,7 +4,7 @@ import { clock, day, elapsed, spokenDuration } from '../core/format.js';
 import { livePage, replayPage } from '../core/ids.js';
 import { h } from './dom.js';
 import { icon } from './icons.js';
-import { poster } from './poster.js';
+import { pictures } from './poster.js';
 
 /** A live that is on air. */
 export function onAirCard(entry, now) {
@@ -15,7 +15,7 @@ export function onAirCard(entry, now) {
     h(
       'a.card-link',
       { href: livePage(entry.live) },
-      h('span.card-picture', {}, poster(entry.live), liveBadge(), playMark()),
+      h('span.card-picture', {}, ...pictures(entry.live, entry.poster, 'on-air', now), liveBadge(), playMark()),
       h(
         'span.card-text',
         {},
@@ -35,7 +35,7 @@ export function offAirCard(entry, now) {
     h(
       'a.row-link',
       { href: livePage(entry.live) },
-      h('span.row-picture', {}, poster(entry.live)),
+      h('span.row-picture', {}, ...pictures(entry.live, last?.poster ?? null, 'off-air', now)),
       h(
         'span.row-text',
         {},
@@ -58,7 +58,7 @@ export function replayCard(live, title, replay, now, current = false) {
       h(
         'span.card-picture',
         {},
-        poster(replay.broadcast),
+        ...pictures(replay.broadcast, replay.poster, 'replay', now),
         replay.seconds === null
           ? null
           : h(

@@ -11,6 +11,7 @@ export function curtainRenderer(act) {
     if (key === shown) return;
     shown = key;
     show(element, data !== null);
+    element.classList.toggle('is-busy', data?.busy === true);
     if (data === null) return element.replaceChildren();
     const held = element.contains(document.activeElement);
     element.replaceChildren(

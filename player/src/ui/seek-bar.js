@@ -1,11 +1,12 @@
 /**
  * The seek bar: a native range input for keyboard and screen readers, painted by elements of our own.
- * While a finger or the mouse holds it, it shows where that is; the seek happens on release.
+ * While a finger or the mouse holds it, it shows where that is, and the picture of that moment; the seek happens on release.
  */
 
 import { clock, spokenDuration } from '../core/format.js';
 import { atLiveEdge, behindLive, bufferedUntil, fraction, timeAt } from '../core/timeline.js';
 import { byId, setText, show } from './dom.js';
+import { Preview } from './preview.js';
 
 const SCALE = 1000;
 
@@ -16,6 +17,8 @@ export class SeekBar {
     this.bar = byId('seek');
     this.input = byId('seek-input');
     this.tip = byId('seek-tip');
+    this.tipText = byId('seek-time');
+    this.preview = new Preview();
     this.held = false;
     this.range = null;
     const { input } = this;
@@ -32,7 +35,7 @@ export class SeekBar {
       input.addEventListener(name, () => queueMicrotask(() => (this.held = false)));
     }
     this.bar.addEventListener('pointermove', (event) => this.#hover(event));
-    this.bar.addEventListener('pointerleave', () => show(this.tip, false));
+    this.bar.addEventListener('pointerleave', () => this.#hideTip());
   }
 
   /** Shows the present state. */
@@ -72,9 +75,15 @@ export class SeekBar {
 
   #showTip(part) {
     const time = timeAt(this.range, part);
-    setText(this.tip, this.engine.dynamic ? this.#behind(time) : clock(time));
+    setText(this.tipText, this.engine.dynamic ? this.#behind(time) : clock(time));
     this.bar.style.setProperty('--tip', String(part));
     show(this.tip, true);
+    this.preview.show(this.engine.preview(time), this.bar.clientWidth);
+  }
+
+  #hideTip() {
+    show(this.tip, false);
+    this.preview.show(null);
   }
 
   #behind(time) {

@@ -8,12 +8,12 @@ const B1 = '018bcfe5-6801-7000-8000-000000000001';
 const B2 = '018bcfe5-6802-7000-8000-000000000002';
 const LIVE = { mode: 'live', live: 'demo', broadcast: null };
 const REPLAY = { mode: 'replay', live: 'demo', broadcast: B1 };
-const replay = (broadcast) => ({ broadcast, started: 0, ended: 1000, seconds: 1, manifest: `/vod/demo/${broadcast}/manifest.mpd` });
+const replay = (broadcast) => ({ broadcast, started: 0, ended: 1000, seconds: 1, manifest: `/vod/demo/${broadcast}/manifest.mpd`, poster: `/vod/demo/${broadcast}/poster.jpg` });
 const index = (broadcast, ...replays) => ({
   type: 'index',
   index: {
     updated: 0, live: 'demo', title: 'Demo',
-    onAir: broadcast === null ? null : { broadcast, started: 0, manifest: '/live/demo/manifest.mpd' },
+    onAir: broadcast === null ? null : { broadcast, started: 0, manifest: '/live/demo/manifest.mpd', poster: '/live/demo/poster.jpg' },
     replays: replays.map(replay),
   },
 });
@@ -164,6 +164,16 @@ test('a replay of what is on air links to the live and never jumps', () => {
   assert.equal(view.notice(state).href, '/watch/demo');
   assert.deepEqual(last, []);
   assert.equal(phase(REPLAY, 'playing', index(B2)), 'playing');
+});
+
+test('before it plays, the picture is that of what will', () => {
+  const poster = (...args) => view.posterOf(run(...args).state);
+  assert.equal(poster(LIVE), null);
+  assert.equal(poster(LIVE, index(null, B1)), null);
+  assert.equal(poster(LIVE, index(B2, B1)), '/live/demo/poster.jpg');
+  assert.equal(poster(REPLAY, index(null, B1)), `/vod/demo/${B1}/poster.jpg`);
+  assert.equal(poster(REPLAY, index(B1)), '/live/demo/poster.jpg');
+  assert.equal(poster(REPLAY, index(B2)), null);
 });
 
 test('every state can be shown, and is looked after often enough', () => {

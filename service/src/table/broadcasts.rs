@@ -365,7 +365,8 @@ impl Table {
         Ok(next)
     }
 
-    /// Ends a broadcast whose ledger and manifests are final: frees its binding. Only the holder of the epoch may.
+    /// Ends a broadcast whose ledger and manifests are final: frees its binding. Only the holder of the epoch may. `poster`: whether it has
+    /// one of its own.
     ///
     /// # Errors
     /// [`TableError::Conflict`] if the binding has moved on or is gone.
@@ -375,6 +376,7 @@ impl Table {
         binding: &Binding,
         at: WallTime,
         duration: Ticks,
+        poster: bool,
     ) -> Result<(), TableError> {
         let id = &broadcast.broadcast;
         let started = broadcast.availability_start.unwrap_or(broadcast.opened);
@@ -384,6 +386,7 @@ impl Table {
             Change::Set("ended", at.0.into()),
             Change::Set("started", started.0.into()),
             Change::Set("duration", duration.into()),
+            Change::Set("poster", poster.into()),
         ];
         let ended = vec![set_state(State::Ended), Change::Set("ended", at.0.into())];
         let writes = vec![

@@ -55,6 +55,8 @@ pub struct BroadcastEntry {
     pub ended: Option<WallTime>,
     /// How long it plays, in 1/90 000 s; 0 until it ended.
     pub duration: i64,
+    /// Whether it has a poster of its own; not before it ended.
+    pub poster: bool,
 }
 
 fn live_pk(live: &LiveId) -> String {
@@ -225,6 +227,7 @@ impl Table {
                     started: WallTime(row.required("started")?),
                     ended: row.parsed("ended")?.map(WallTime),
                     duration: row.parsed("duration")?.unwrap_or(0),
+                    poster: row.flag("poster"),
                 })
             })
             .collect()

@@ -10,6 +10,7 @@ use encoder_task::{
     cmaf::Packaged,
     fill::Span,
     session::transcoder::{Made, Still, Transcoder},
+    transcode::Jpeg,
 };
 use media::{
     chunk::Chunk,
@@ -26,6 +27,11 @@ use crate::process::Process;
 const RUNG: &str = "360p";
 /// The one initialization segment: that of every encoder.
 const INIT: &[u8] = b"init";
+
+/// Of so many chunks one has no tile.
+const UNTILED: u32 = 7;
+/// Of so many chunks one shows nothing.
+const DARK: u32 = 5;
 
 /// Segments, by one encoder.
 #[derive(Debug, Clone)]
@@ -77,8 +83,26 @@ impl Transcoder for Pictures {
             let Some(video) = &chunk.header.video else { return Err("no pictures".to_owned()) };
             let pos = chunk.header.pos;
             let text = format!("{}-{} by {}", pos.publish.get(), pos.seq.0, this.0.name());
-            let packaged = vec![package(video.start, video.end, Bytes::from(text))?];
-            Ok(Made { packaged, verdicts: Vec::new(), transcode_ms: 0 })
+            let packaged = vec![package(video.start, video.end, Bytes::from(text.clone()))?];
+            // Now and then a picture can't be decoded, or shows nothing.
+            let tile = (pos.seq.0 % UNTILED != UNTILED - 1).then(|| Jpeg {
+                bytes: Bytes::from(format!("tile {text}")),
+                width: 320,
+                height: 180,
+                contrast: if pos.seq.0.is_multiple_of(DARK) { 0 } else { 50 },
+            });
+            Ok(Made { packaged, tile, verdicts: Vec::new(), transcode_ms: 0 })
+        })
+    }
+
+    fn poster(&self, chunk: Chunk) -> BoxFuture<Result<Option<Bytes>, String>> {
+        let this = self.clone();
+        Box::pin(async move {
+            this.work(&chunk).await;
+            let pos = chunk.header.pos;
+            // The same on every encoder, as the real ones are: nothing but the epoch in it tells two encoders' apart.
+            let text = format!("poster {}-{}", pos.publish.get(), pos.seq.0);
+            Ok(Some(Bytes::from([&[0xff, 0xd8], text.as_bytes()].concat())))
         })
     }
 

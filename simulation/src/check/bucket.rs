@@ -15,7 +15,7 @@ use crate::{
         bucket::{Objects, Stored},
         table::Rows,
     },
-    mutation::{is_chunk, is_manifest, is_playlist, is_segment},
+    mutation::{is_chunk, is_manifest, is_playlist, is_poster, is_segment},
 };
 
 /// How far a presentation time in a manifest may be off: its text has nanoseconds, a tick is 11 microseconds.
@@ -40,7 +40,8 @@ impl Checks {
     ) -> Found {
         let mut found = Found::new();
         let key = &write.key;
-        if before.is_some() && (is_chunk(key) || is_segment(key) || key.ends_with(".mp4")) {
+        let stays = is_chunk(key) || is_segment(key) || key.ends_with(".mp4");
+        if before.is_some() && (stays || (key.starts_with("vod/") && key.ends_with(".jpg"))) {
             found.push((Invariant::ObjectsStay, format!("{key} was written over")));
         }
         if let Some((id, pos)) = chunk(key) {
@@ -51,8 +52,25 @@ impl Checks {
             self.playlist(write, objects, &mut found);
         } else if is_manifest(key) {
             self.manifest(write, objects, &mut found);
+        } else if is_poster(key) {
+            self.poster(write, &mut found);
         }
         found
+    }
+
+    fn poster(&mut self, write: &Write, found: &mut Found) {
+        let key = &write.key;
+        let meta = |name| write.meta.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_str());
+        let id = meta(service::bucket::META_BROADCAST).and_then(|id| id.parse::<BroadcastId>().ok());
+        let epoch = meta(service::bucket::META_EPOCH).and_then(|epoch| epoch.parse::<u64>().ok());
+        let show = id.and_then(|id| self.shows.get(&id));
+        let (Some(show), Some(epoch)) = (show, epoch) else {
+            return found.push((Invariant::ManifestGoesForward, format!("{key} is of no broadcast")));
+        };
+        let new = (show.number, epoch);
+        if let Some(old) = self.posters.insert(key.clone(), new).filter(|old| new < *old) {
+            found.push((Invariant::ManifestGoesForward, format!("{key} from {old:?} to {new:?}")));
+        }
     }
 
     fn playlist(&mut self, write: &Write, objects: &Objects, found: &mut Found) {

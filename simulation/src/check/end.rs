@@ -2,7 +2,9 @@
 
 use media::{
     id::{BroadcastId, LiveId},
+    ledger::TILE_RUNG,
     names,
+    time::{VIDEO_TIMESCALE, to_media_time},
 };
 use service::table::store::Key;
 
@@ -133,7 +135,20 @@ impl Show {
             }
             return;
         };
-        let named: Vec<_> = read.named.iter().map(|named| named.path.clone()).collect();
+        let named = |tiles: bool| -> Vec<String> {
+            let of = read.named.iter().filter(|named| (named.rung == TILE_RUNG) == tiles);
+            of.map(|named| named.path.clone()).collect()
+        };
+        let tiled = rows.iter().filter(|row| row.tile.is_some());
+        let tiles: Vec<String> = tiled
+            .filter_map(|row| Some((to_media_time(row.start, VIDEO_TIMESCALE)?, names::suffix(row.naming))))
+            .map(|(time, suffix)| format!("{TILE_RUNG}/{time}{suffix}.jpg"))
+            .collect();
+        if named(true) != tiles {
+            let what = format!("{id}; named {:?}, committed {tiles:?}", named(true));
+            found.push((Invariant::ReplayIsWhole, what));
+        }
+        let named = named(false);
         if !read.is_static || named != expected {
             let what = format!("{id}, static: {}; named {named:?}, committed {expected:?}", read.is_static);
             found.push((Invariant::ReplayIsWhole, what));

@@ -54,7 +54,7 @@ invariants! {
     CommittedInOrder = "committed-in-order";
     /// A row, once written, stays as it is.
     RowsStay = "rows-stay";
-    /// A row is only about a stored chunk and stored segments, of the bytes that it says.
+    /// A row is only about a stored chunk, stored segments and a stored tile, of the bytes that it says.
     RowsTellTheTruth = "rows-tell-the-truth";
     /// The binding's cursor and end of the live timeline are those of the rows.
     CursorIsOfTheRows = "cursor-is-of-the-rows";
@@ -72,13 +72,13 @@ invariants! {
     OneBroadcast = "one-broadcast";
     /// An encoder's count of bindings is how many stand on it.
     CountsFit = "counts-fit";
-    /// Chunks and segments are written once.
+    /// Chunks, segments and tiles are written once.
     ObjectsStay = "objects-stay";
     /// A manifest names committed segments only.
     ManifestIsOfTheLedger = "manifest-is-of-the-ledger";
     /// A manifest names stored segments only.
     ManifestIsOfTheBucket = "manifest-is-of-the-bucket";
-    /// A manifest never goes back: to an earlier broadcast, an earlier epoch, or to less.
+    /// A manifest never goes back: to an earlier broadcast, an earlier epoch, or to less. Nor does a live's poster to one of the former two.
     ManifestGoesForward = "manifest-goes-forward";
     /// What a dynamic manifest names is at its presentation time, for good.
     NoRenumbering = "no-renumbering";
@@ -115,7 +115,7 @@ pub(crate) struct Show {
     pub(crate) committed: BTreeSet<ChunkPos>,
     /// What is shown live, by start: its end.
     pub(crate) shown: BTreeMap<Ticks, Ticks>,
-    /// Keys of the segments of rows and fills.
+    /// Keys of the segments and tiles of rows, and of the segments of fills.
     pub(crate) segments: BTreeMap<String, Ticks>,
     /// Stored chunks, and when they were.
     pub(crate) chunks: BTreeMap<ChunkPos, Duration>,
@@ -138,6 +138,8 @@ pub(crate) struct Checks {
     manifests: BTreeMap<String, Shown>,
     /// Playlists by key: number of the broadcast, epoch, what they said.
     playlists: BTreeMap<String, (usize, u64, hls::Playlist)>,
+    /// Posters by key: number of the broadcast, epoch.
+    posters: BTreeMap<String, (usize, u64)>,
     /// Which encoder each standing binding is on.
     bindings: BTreeMap<String, String>,
     /// Encoders whose rows were taken away: their counts mean nothing any more.

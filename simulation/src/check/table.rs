@@ -6,7 +6,7 @@ use media::{
     id::{BroadcastId, ChunkPos, ChunkSeq, PublishNo},
     ledger::{Fill, Row, Segment},
     names,
-    time::{Ticks, WallTime},
+    time::{Ticks, VIDEO_TIMESCALE, WallTime, to_media_time},
 };
 use service::table::store::{Item, Key, Value};
 
@@ -242,6 +242,16 @@ impl Checks {
                     ));
                 }
                 show.segments.insert(key, place(segment));
+            }
+            if let (Some(tile), Some(time)) = (&row.tile, to_media_time(row.start, VIDEO_TIMESCALE)) {
+                let key = names::tile(&live, id, time, row.naming);
+                if objects.get(&key).is_none_or(|object| sha256(&object.bytes) != tile.object.sha256) {
+                    found.push((
+                        Invariant::RowsTellTheTruth,
+                        format!("{name} is committed, {key} is not stored so"),
+                    ));
+                }
+                show.segments.insert(key, row.start);
             }
         }
         if !row.late {

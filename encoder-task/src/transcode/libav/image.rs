@@ -1,6 +1,7 @@
-//! Image files as pictures of a source's size and colours.
+//! Image files as pictures of a source's size and colours, and pictures as image files.
 
 use ffmpeg_next::{
+    Rational,
     codec::{self, decoder::Check, threading},
     ffi,
     format::Pixel,
@@ -95,31 +96,131 @@ impl Picture {
             flags | scaling::Flags::FULL_CHR_H_INP,
         )
         .map_err(failed(DOING))?;
-        // SAFETY: the context is alive; the tables are static and only read. The other arguments are plain numbers: ranges, and
-        // brightness, contrast and saturation that change nothing (16.16 fixed point).
-        let set = unsafe {
-            let rgb_table = ffi::sws_getCoefficients(ffi::SWS_CS_DEFAULT);
-            let table = ffi::sws_getCoefficients(colour.matrix.into());
-            let range = i32::from(colour.full_range);
-            ffi::sws_setColorspaceDetails(
-                context.as_mut_ptr(),
-                rgb_table,
-                0,
-                table,
-                range,
-                0,
-                1 << 16,
-                1 << 16,
-            )
-        };
-        if set < 0 {
-            return Err(LibavError::Call {
-                doing: DOING,
-                why: "the source's colours are not supported".to_owned(),
-            });
-        }
+        set_colours(&mut context, RGB, colour.into(), DOING)?;
         context.run(&rgb, &mut inner).map_err(failed(DOING))?;
         Ok(framed(&inner, size, colour.full_range))
+    }
+}
+
+/// How luma and chroma stand for colours.
+#[derive(Clone, Copy)]
+struct Coefficients {
+    /// A number of H.273 or swscale, which are the same.
+    matrix: i32,
+    full_range: bool,
+}
+
+/// Without luma and chroma: nothing of it is looked at.
+const RGB: Coefficients = Coefficients { matrix: ffi::SWS_CS_DEFAULT, full_range: false };
+/// ITU-T T.871.
+const JFIF: Coefficients = Coefficients { matrix: ffi::SWS_CS_ITU601, full_range: true };
+
+impl From<Colour> for Coefficients {
+    fn from(colour: Colour) -> Self {
+        Self { matrix: colour.matrix.into(), full_range: colour.full_range }
+    }
+}
+
+/// Says what colours a scaler goes from and to.
+fn set_colours(
+    context: &mut scaling::Context,
+    from: Coefficients,
+    to: Coefficients,
+    doing: &'static str,
+) -> Result<(), LibavError> {
+    // SAFETY: the context is alive; the tables are static and only read. The other arguments are plain numbers: ranges, and
+    // brightness, contrast and saturation that change nothing (16.16 fixed point).
+    let set = unsafe {
+        ffi::sws_setColorspaceDetails(
+            context.as_mut_ptr(),
+            ffi::sws_getCoefficients(from.matrix),
+            from.full_range.into(),
+            ffi::sws_getCoefficients(to.matrix),
+            to.full_range.into(),
+            0,
+            1 << 16,
+            1 << 16,
+        )
+    };
+    if set < 0 {
+        return Err(LibavError::Call { doing, why: "the source's colours are not supported".to_owned() });
+    }
+    Ok(())
+}
+
+/// A picture as JPEG files have it: 4:2:0 of full range by BT.601's matrix.
+pub(in crate::transcode) struct Raster(Picture);
+
+impl Raster {
+    /// A picture of `colour`, scaled to `size`.
+    pub(in crate::transcode) fn of(
+        picture: &Picture,
+        size: (u32, u32),
+        colour: Colour,
+    ) -> Result<Self, LibavError> {
+        const DOING: &str = "scale a picture";
+        let own = picture.size();
+        // The same bytes wherever it is done.
+        let exact = scaling::Flags::ACCURATE_RND | scaling::Flags::BITEXACT;
+        // By way of RGB: swscale does not change a matrix on the way from 4:2:0 to 4:2:0.
+        let mut rgb = frame::Video::new(Pixel::RGB24, size.0, size.1);
+        let flags = scaling::Flags::BICUBIC | scaling::Flags::FULL_CHR_H_INT | exact;
+        let format = picture.0.format();
+        let mut context = scaling::Context::get(format, own.0, own.1, Pixel::RGB24, size.0, size.1, flags)
+            .map_err(failed(DOING))?;
+        set_colours(&mut context, colour.into(), RGB, DOING)?;
+        context.run(&picture.0, &mut rgb).map_err(failed(DOING))?;
+
+        let mut raster = frame::Video::new(Pixel::YUVJ420P, size.0, size.1);
+        let flags = scaling::Flags::BICUBIC | scaling::Flags::FULL_CHR_H_INP | exact;
+        let mut context =
+            scaling::Context::get(Pixel::RGB24, size.0, size.1, Pixel::YUVJ420P, size.0, size.1, flags)
+                .map_err(failed(DOING))?;
+        set_colours(&mut context, RGB, JFIF, DOING)?;
+        context.run(&rgb, &mut raster).map_err(failed(DOING))?;
+        raster.set_pts(Some(0));
+        Ok(Self(Picture(raster)))
+    }
+
+    /// Its luma, row by row.
+    pub(in crate::transcode) fn luma(&self) -> impl Iterator<Item = u8> {
+        let frame = &self.0.0;
+        let width = usize::try_from(frame.width()).unwrap_or(0);
+        let height = usize::try_from(frame.height()).unwrap_or(0);
+        let rows = frame.data(0).chunks(frame.stride(0).max(1)).take(height);
+        rows.flat_map(move |row| row.iter().take(width).copied())
+    }
+
+    /// The file, coded with one quantiser (2 is best, 31 smallest).
+    pub(in crate::transcode) fn to_jpeg(&self, quantiser: u8) -> Result<Vec<u8>, LibavError> {
+        const DOING: &str = "encode a JPEG";
+        quiet();
+        let codec = codec::encoder::find(codec::Id::MJPEG).ok_or(LibavError::Missing("JPEG encoder"))?;
+        let mut context = codec::Context::new_with_codec(codec);
+        context.set_threading(threading::Config {
+            kind: threading::Type::None,
+            count: 1,
+            ..Default::default()
+        });
+        let mut video = context.encoder().video().map_err(failed(DOING))?;
+        let (width, height) = self.0.size();
+        video.set_width(width);
+        video.set_height(height);
+        video.set_format(Pixel::YUVJ420P);
+        video.set_time_base(Rational(1, 1));
+        // Without it the file names the version of FFmpeg.
+        video.set_flags(codec::Flags::BITEXACT);
+        video.set_qmin(quantiser.into());
+        video.set_qmax(quantiser.into());
+        let mut encoder = video.open_as(codec).map_err(failed(DOING))?;
+        encoder.send_frame(&self.0.0).map_err(failed(DOING))?;
+        encoder.send_eof().map_err(failed(DOING))?;
+        let mut packet = codec::packet::Packet::empty();
+        encoder.receive_packet(&mut packet).map_err(failed(DOING))?;
+        packet
+            .data()
+            .map(<[u8]>::to_vec)
+            .ok_or(LibavError::Call { doing: DOING, why: "it is empty".to_owned() })
     }
 }
 

@@ -25,6 +25,7 @@ use media::chunk::VideoCodec;
 
 use super::params::Colour;
 pub(crate) use image::ImageFormat;
+pub(super) use image::Raster;
 
 /// FFmpeg's name of the H.264 encoder that is used.
 const ENCODER: &str = "libx264";
