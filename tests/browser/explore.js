@@ -29,6 +29,9 @@ globalThis.explore = (() => {
     if (video.videoHeight && heights.at(-1) !== video.videoHeight) heights.push(video.videoHeight);
   }, LOOK_MS);
 
+  /** shaka-player (5.2) gives attributes as they are written, with XML's entities. */
+  const text = (written) => (written === undefined ? null : new DOMParser().parseFromString(written, 'text/html').documentElement.textContent);
+
   const openers = {
     dashjs(url, scheme) {
       const dash = globalThis.dashjs.MediaPlayer().create();
@@ -43,7 +46,7 @@ globalThis.explore = (() => {
       player.addEventListener('error', ({ detail }) => errors.push(`shaka ${detail.code}: ${JSON.stringify(detail.data)}`));
       player.addEventListener('timelineregionenter', ({ detail }) => {
         if (detail.schemeIdUri === scheme) {
-          events.push({ start: detail.startTime, at: video.currentTime, data: detail.eventNode?.attributes?.messageData ?? null });
+          events.push({ start: detail.startTime, at: video.currentTime, data: text(detail.eventNode?.attributes?.messageData) });
         }
       });
       await player.attach(video);
