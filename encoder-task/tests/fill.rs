@@ -21,7 +21,8 @@ use media::{
 };
 use support::{Source, boxes, run};
 
-const PLAN: Plan = Plan { profile: Profile::P720, preset: Preset::Ultrafast, threads: 2 };
+const PLAN: Plan =
+    Plan { profile: Profile::P720, preset: Preset::Ultrafast, threads: 2, rungs: Plan::ALL_RUNGS };
 /// Pictures this alike can't be told apart by eye, in dB.
 const ALIKE: f64 = 36.0;
 
@@ -233,6 +234,20 @@ fn wide_samples_full_range_and_every_preset_keep_their_initialization() {
             }
         }
     }
+}
+
+#[test]
+fn a_fill_leaves_out_what_the_show_does() {
+    let chunk = chunk(&Source { size: (854, 480), gop: 10, gops: 1, ..Source::default() });
+    let source = Fill::last_picture(&chunk, &PLAN).unwrap();
+    let whole = source.fill(&span(90_000, 120_000), &PLAN).unwrap();
+    let low = source.fill(&span(90_000, 120_000), &Plan { rungs: 1, ..PLAN }).unwrap();
+    let rungs = |fill: &[Packaged]| fill.iter().map(|one| one.segment.rung.clone()).collect::<Vec<_>>();
+    assert_eq!(
+        (rungs(&whole), rungs(&low)),
+        (vec!["480p".to_owned(), "360p".to_owned()], vec!["360p".to_owned()])
+    );
+    assert!(low[0].init_bytes == whole[1].init_bytes && low[0].segment_bytes == whole[1].segment_bytes);
 }
 
 #[test]

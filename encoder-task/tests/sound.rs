@@ -27,7 +27,8 @@ use media::{
 };
 use support::{boxes, run};
 
-const PLAN: Plan = Plan { profile: Profile::P360, preset: Preset::Ultrafast, threads: 1 };
+const PLAN: Plan =
+    Plan { profile: Profile::P360, preset: Preset::Ultrafast, threads: 1, rungs: Plan::ALL_RUNGS };
 const START: WallTime = WallTime(1_700_000_000_000_000);
 const SECONDS: u32 = 24;
 /// A sweep: no two places of it are alike.

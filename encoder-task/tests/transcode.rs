@@ -22,7 +22,8 @@ use media::{
 };
 use support::{Source, boxes, run, stored::Stored};
 
-const PLAN: Plan = Plan { profile: Profile::P720, preset: Preset::Veryfast, threads: 2 };
+const PLAN: Plan =
+    Plan { profile: Profile::P720, preset: Preset::Veryfast, threads: 2, rungs: Plan::ALL_RUNGS };
 
 /// Every promise about segments, on one source.
 fn check(source: &Source) -> (Vec<Chunk>, Stored) {
@@ -197,6 +198,36 @@ fn no_frame_is_lost_doubled_or_reordered() {
         // Steps of 15 from frame to frame, far above coding noise.
         let wanted = 30 + n * 5 % 13 * 15;
         assert!((luma - wanted).abs() < 5, "frame {n} is {luma}, not {wanted}");
+    }
+}
+
+#[test]
+fn what_is_left_out_changes_no_other_rungs_bytes() {
+    let fast = rate(60, 1);
+    for source in [
+        Source { size: (1280, 720), gop: 12, gops: 1, ..Source::default() },
+        // Half the frame rate on the lower rungs, upright, and wider than its largest rung.
+        Source { size: (800, 1420), rate: fast, gop: 12, gops: 1, ..Source::default() },
+        // Too long to be kept in the largest rung's size, and not in the next one's.
+        Source { size: (1280, 720), gop: 150, gops: 1, ..Source::default() },
+    ] {
+        let chunk = source.chunks().remove(0);
+        let plan = Plan { preset: Preset::Ultrafast, ..PLAN };
+        let made =
+            |rungs: usize| package(&chunk, &transcode(&chunk, &Plan { rungs, ..plan }).unwrap()).unwrap();
+        let whole = made(Plan::ALL_RUNGS);
+        assert_eq!(whole.len(), 4, "three rungs and the sound");
+        for rungs in [2, 1, 0] {
+            let some = made(rungs);
+            // At least one.
+            let left_out = 3 - rungs.max(1);
+            assert_eq!(some.len(), 4 - left_out);
+            for (one, of_whole) in some.iter().zip(&whole[left_out..]) {
+                assert_eq!(one.segment.rung, of_whole.segment.rung);
+                assert!(one.init_bytes == of_whole.init_bytes, "{} of {rungs}", one.segment.rung);
+                assert!(one.segment_bytes == of_whole.segment_bytes, "{} of {rungs}", one.segment.rung);
+            }
+        }
     }
 }
 

@@ -91,10 +91,20 @@ codes! {
     Starvation = "starvation", false;
     /// A limit that the operator has set for the live is passed.
     LiveLimit = "live-limit", true;
+    /// The encoder can't keep up with the whole ladder and leaves out its largest rungs.
+    LadderReduced = "ladder-reduced", false;
     /// The publisher's timestamps jumped; the timeline was re-anchored.
     TimestampJump = "timestamp-jump", false;
     /// The stored chunk can't be read.
     ChunkInvalid = "chunk-invalid", true;
+}
+
+impl Code {
+    /// Whether it is for the operator alone: there is nothing that the broadcaster could change.
+    #[must_use]
+    pub fn is_operators(self) -> bool {
+        self == Self::LadderReduced
+    }
 }
 
 impl Verdict {

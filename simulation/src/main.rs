@@ -52,6 +52,7 @@ struct Totals {
     events: AtomicU64,
     commits: AtomicU64,
     fills: AtomicU64,
+    shed: AtomicU64,
     rebinds: AtomicU64,
     broadcasts: AtomicU64,
     simulated_ms: AtomicU64,
@@ -67,6 +68,7 @@ impl Totals {
         add(&self.events, report.events);
         add(&self.commits, report.commits);
         add(&self.fills, report.fills);
+        add(&self.shed, report.shed);
         add(&self.rebinds, report.rebinds);
         add(&self.broadcasts, report.broadcasts);
         add(&self.simulated_ms, u64::try_from(report.simulated.as_millis()).unwrap_or(u64::MAX));
@@ -165,12 +167,13 @@ fn many(arguments: &Arguments) -> Result<bool> {
     let get = |n: &AtomicU64| n.load(Ordering::Relaxed);
     writeln!(
         std::io::stdout().lock(),
-        "{} seeds in {:.1} s ({} h simulated): {} broadcasts, {} commits, {} fills, {} moves, {} events; {} failed",
+        "{} seeds in {:.1} s ({} h simulated): {} broadcasts, {} commits, {} of them shed, {} fills, {} moves, {} events; {} failed",
         get(&totals.runs),
         began.elapsed().as_secs_f64(),
         get(&totals.simulated_ms) / 3_600_000,
         get(&totals.broadcasts),
         get(&totals.commits),
+        get(&totals.shed),
         get(&totals.fills),
         get(&totals.rebinds),
         get(&totals.events),

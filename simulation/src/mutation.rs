@@ -74,6 +74,8 @@ mutations! {
     ExpireNotConditional = "expire-not-conditional";
     /// Listings of the bucket come back empty.
     NoListing = "no-listing";
+    /// What is left out of a ladder to keep up are its smallest rungs.
+    ShedTheSmallest = "shed-the-smallest";
     /// Nobody sweeps, and no encoder takes up what was left.
     NoSweep = "no-sweep";
 }

@@ -48,6 +48,8 @@ pub struct Report {
     pub commits: u64,
     /// Pieces of holes filled.
     pub fills: u64,
+    /// Chunks of which rungs were left out to keep up.
+    pub shed: u64,
     /// Broadcasts moved to another encoder.
     pub rebinds: u64,
     /// Broadcasts made.
@@ -98,6 +100,7 @@ async fn play(seed: u64, mutation: Option<Mutation>, lines: bool) -> Report {
     let scenario = Scenario::thrown(&world);
     world.note("director", "scenario", "", || format!("{scenario:?}"));
     let cloud = Cloud::new(Arc::clone(&world), usize::try_from(scenario.gateways).unwrap_or(1));
+    world.state().checks.full_ladders = scenario.slowness > 0;
     let lives = lives(&world, scenario).await;
     let director = Director::start(&cloud, scenario, lives);
     // Every encoder's first heartbeat.
@@ -133,6 +136,7 @@ async fn play(seed: u64, mutation: Option<Mutation>, lines: bool) -> Report {
         events: state.trace.events(),
         commits: state.checks.commits,
         fills: state.checks.fills,
+        shed: state.checks.shed,
         rebinds: state.checks.rebinds,
         broadcasts: u64::try_from(state.checks.shows.len()).unwrap_or(u64::MAX),
         simulated,
@@ -153,7 +157,7 @@ async fn lives(world: &Arc<World>, scenario: Scenario) -> Vec<(LiveId, media::id
             live: live.clone(),
             title: String::new(),
             key_hash: key_hash.clone(),
-            profile: Profile::P360,
+            profile: if scenario.slowness > 0 { Profile::P720 } else { Profile::P360 },
             window_seconds: u32::try_from(scenario.window_seconds).unwrap_or(0),
             limits: media::limits::Limits::default(),
             slate: None,

@@ -50,6 +50,13 @@ fn ten_thousand_seeds() {
 }
 
 #[test]
+fn some_encoders_are_too_slow_and_leave_rungs_out() {
+    let shed: Vec<u64> = (0..100).map(|seed| run(seed, None, false).unwrap().shed).collect();
+    let many = shed.iter().filter(|chunks| **chunks > 0).count();
+    assert!((3..30).contains(&many), "{shed:?}");
+}
+
+#[test]
 fn a_seed_is_one_history() {
     for seed in 0..SEEDS_TWICE {
         let (one, other) = (run(seed, None, false).unwrap(), run(seed, None, false).unwrap());
@@ -83,6 +90,7 @@ const CAUGHT: &[(Mutation, &[Invariant])] = &[
     (Mutation::EndWithoutEpoch, &[Invariant::CountsFit]),
     (Mutation::ExpireNotConditional, &[Invariant::StateGoesForward]),
     (Mutation::NoListing, &[Invariant::NothingLost]),
+    (Mutation::ShedTheSmallest, &[Invariant::ShedFromTheTop]),
     (Mutation::NoSweep, &[Invariant::EverythingEnds]),
 ];
 /// Within so many seeds each is found.

@@ -90,6 +90,9 @@ pub struct EncoderSeen {
     pub waiting: Option<f64>,
     /// Seconds of transcoding for each second of pictures, lately.
     pub transcode_ratio: Option<f64>,
+    /// Rungs that it leaves out to keep up, a second, lately.
+    #[serde(default)]
+    pub rungs_shed: Option<f64>,
     /// How far behind the edge viewers are, lately, in seconds.
     pub glass_to_glass_seconds: Option<f64>,
 }
@@ -270,6 +273,9 @@ fn encoder(row: &Encoder, now: WallTime, scrape: Option<&Scrape>, last: Option<&
         load: scrape.map(|scrape| scrape.value("gopcast_load")),
         waiting: scrape.map(|scrape| scrape.value("gopcast_chunks_waiting")),
         transcode_ratio: lately("gopcast_transcode_ratio"),
+        rungs_shed: scrape
+            .zip(last)
+            .map(|(scrape, last)| scrape.rate_since(last, "gopcast_rungs_shed_total")),
         glass_to_glass_seconds: lately("gopcast_glass_to_glass_seconds"),
     }
 }

@@ -121,6 +121,11 @@ fn troubles(snapshot: &Snapshot) -> Vec<String> {
     for encoder in snapshot.encoders.iter().filter(|encoder| encoder.state == "silent" && encoder.bound > 0) {
         troubles.push(format!("{} is silent and has {} broadcasts", encoder.id, encoder.bound));
     }
+    for encoder in
+        snapshot.encoders.iter().filter(|encoder| encoder.rungs_shed.is_some_and(|shed| shed > 0.0))
+    {
+        troubles.push(format!("{} can't keep up and leaves out rungs", encoder.id));
+    }
     for edge in snapshot.edges.iter().filter(|edge| edge.backlog_chunks > edge.publishers * 2.0) {
         troubles.push(format!("{}: {:.0} chunks wait to be stored", edge.id, edge.backlog_chunks));
     }
@@ -166,6 +171,7 @@ mod tests {
             load: Some(0.42),
             waiting: Some(0.0),
             transcode_ratio: Some(0.73),
+            rungs_shed: Some(if state == "ready" { 0.5 } else { 0.0 }),
             glass_to_glass_seconds: None,
         };
         Snapshot {
@@ -197,6 +203,7 @@ mod tests {
             "12 ms",
             "demo: nothing was committed for 31 s",
             "e2 is silent and has 1 broadcasts",
+            "e1 can't keep up and leaves out rungs",
             "edge-1: 9 chunks wait",
             "e2 can't be asked: no answer in time",
         ] {

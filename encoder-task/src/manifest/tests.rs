@@ -196,6 +196,26 @@ fn another_format_is_another_period() {
 }
 
 #[test]
+fn a_fill_among_chunks_that_lack_rungs_lacks_them_too() {
+    let mut rows = gops(2);
+    rows.push(row(1, 2, 360_000, 540_000, LOW));
+    rows.push(row(2, 0, 720_000, 900_000, LOW));
+    rows.push(row(2, 1, 900_000, 1_080_000, BOTH));
+    let ledger = |tracks| Ledger {
+        rows: rows.clone(),
+        fills: vec![fill(540_000, 720_000, tracks)],
+        ..Ledger::default()
+    };
+    let periods = |tracks| -> Vec<String> {
+        let mpd = parsed(&write_all(ledger(tracks), State::OnAir, Scope::Full));
+        mpd.periods.iter().map(|period| period.id.clone().unwrap()).collect()
+    };
+    assert_eq!(periods(LOW), ["1-0", "1-2", "2-1"]);
+    // Should it have more all the same, it is a Period.
+    assert_eq!(periods(BOTH), ["1-0", "1-2", "fill-540000", "2-0", "2-1"]);
+}
+
+#[test]
 fn rows_without_segments_are_holes() {
     let mut rows = gops(3);
     rows[1].segments.clear();

@@ -14,7 +14,7 @@ use media::{
 };
 use service::{
     event,
-    metrics::defs::CHUNKS_COMMITTED,
+    metrics::defs::{CHUNKS_COMMITTED, RUNGS_SHED},
     table::{Binding, Broadcast, Ledger, State, TableError},
 };
 use tokio::sync::{mpsc, oneshot, watch};
@@ -33,6 +33,7 @@ use super::{
     notes::{Note, Notes},
     poster::{self, Posters},
     publisher::{PublishError, Publisher, View},
+    turn::Shedding,
 };
 
 /// Notices waiting for a session: they come once per GOP; more means that the session hangs, and the sender should find out.
@@ -41,6 +42,9 @@ const INBOX: usize = 32;
 const WARNINGS_MAX: usize = 16;
 /// Most stored chunks of a broadcast: 24 hours of 1 s GOPs, twice over. All are listed at once, some 15 MB.
 const LIST_MAX: usize = 172_800;
+
+/// What the operator is told while rungs are left out.
+const LADDER_REDUCED: &str = "The encoder can't keep up with the whole ladder: its largest rungs are left out. Give the live a smaller ladder, or the encoders more cores.";
 
 /// A notice from the gateway, and where its answer goes.
 pub type Message = (EncoderEvent, oneshot::Sender<EncoderReply>);
@@ -56,6 +60,7 @@ pub struct Session {
     products: HashMap<ChunkPos, Product>,
     warnings: Vec<Verdict>,
     judge: Judge,
+    shedding: Shedding,
     notes: Notes,
     posters: poster::Schedule,
     /// Why the latest publish must stop.
@@ -159,6 +164,7 @@ impl Session {
         let unsure = !ledger.fills.is_empty();
         let view = View::new(ledger);
         let publisher = Publisher::new(&deps, meta.clone(), binding.epoch, view.clone());
+        let shedding = Shedding::new(deps.clock.clone(), meta.live.clone(), meta.broadcast.clone());
         Self {
             deps,
             meta,
@@ -168,6 +174,7 @@ impl Session {
             products: HashMap::new(),
             warnings: Vec::new(),
             judge,
+            shedding,
             notes: Notes::default(),
             posters: poster::Schedule::new(),
             fatal: None,
@@ -208,6 +215,7 @@ impl Session {
             while let Some(effect) = self.core.poll(self.deps.clock.now()) {
                 work.extend(self.perform(effect));
             }
+            self.shedding.waiting(self.core.waiting());
             if self.core.is_drained() && self.publisher.is_some() && !self.dirty {
                 return End::Drained;
             }
@@ -329,9 +337,8 @@ impl Session {
             Effect::List(after) => list(deps, id, after).map(Outcome::Listed).boxed(),
             Effect::Look => look(deps, self.meta.clone(), self.binding.clone(), self.core.last()).boxed(),
             Effect::Start(pos) => {
-                let (live, profile, limits) = (self.meta.live.clone(), self.meta.profile, self.meta.limits);
-                let span = self.span(pos);
-                async move { Outcome::Done(pos, deps.workshop.run(&live, &id, profile, &limits, pos).await) }
+                let (meta, shedding, span) = (self.meta.clone(), self.shedding.clone(), self.span(pos));
+                async move { Outcome::Done(pos, deps.workshop.run(&meta, pos, &shedding).await) }
                     .instrument(span)
                     .boxed()
             }
@@ -506,12 +513,16 @@ impl Session {
     /// Says what a committed chunk shows of the stream: to the broadcaster with the next notice's answer, to the operator in the table.
     fn judge(&mut self, product: &Product) {
         let (publish, now) = (product.pos.publish, self.deps.clock.now());
-        for said in self.judge.chunk(&product.facts, &product.verdicts, &self.meta.limits) {
+        let mut found = product.verdicts.clone();
+        if product.left_out > 0 {
+            found.push(Verdict::new(Code::LadderReduced, LADDER_REDUCED));
+        }
+        for said in self.judge.chunk(&product.facts, &found, &self.meta.limits) {
             match said {
                 Said::Raised(verdict) if verdict.code.is_fatal() => self.stop(publish, &verdict),
                 Said::Raised(verdict) => {
                     self.notes.push(Note::began(publish, verdict.clone(), now));
-                    if self.warnings.len() < WARNINGS_MAX {
+                    if !verdict.code.is_operators() && self.warnings.len() < WARNINGS_MAX {
                         self.warnings.push(verdict);
                     }
                 }
@@ -531,8 +542,10 @@ impl Session {
                 let (row, product) = *done;
                 self.binding = binding;
                 CHUNKS_COMMITTED.inc();
+                RUNGS_SHED.add(u64::try_from(product.left_out).unwrap_or(u64::MAX));
                 tracing::info!(live = %self.meta.live, broadcast = %self.meta.broadcast, publish = pos.publish.get(), seq = pos.seq.0, epoch = row.epoch.0,
                     start = row.start, end = row.end, late = row.late, segments = row.segments.len(), transcode_ms = product.transcode_ms,
+                    left_out = product.left_out,
                     since_received_ms = row.committed.micros_since(product.received) / 1000, "chunk committed");
                 if row.late {
                     event!("chunk-late", live = %self.meta.live, broadcast = %self.meta.broadcast, publish = pos.publish.get(), seq = pos.seq.0);

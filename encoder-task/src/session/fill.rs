@@ -104,7 +104,7 @@ impl Filler {
     ) -> Result<Filled, FillFailure> {
         let (health, id) = (&deps.workshop.health, &meta.broadcast);
         let Place { start, end } = piece.place;
-        let (shown, packaged) = self.make(deps, meta, view, piece, follows).await?;
+        let (shown, packaged) = self.make(deps, meta, view, piece, follows, None).await?;
         let naming = free_names(deps, meta, &packaged).await?;
         let segment =
             |one: &Packaged| Segment { object: describe(&one.segment_bytes), ..one.segment.clone() };
@@ -171,7 +171,8 @@ impl Filler {
                 }
                 _ => Follows::Sound(i64::MIN),
             };
-            let (_, packaged) = self.make(deps, meta, view, piece, follows).await?;
+            let (_, packaged) =
+                self.make(deps, meta, view, piece, follows, Some(rungs(&fill.segments))).await?;
             let wanted = |one: &Packaged| {
                 let same = |s: &&Segment| s.rung == one.segment.rung && s.time == one.segment.time;
                 fill.segments.iter().any(|s| same(&s) && s.duration == one.segment.duration)
@@ -195,7 +196,7 @@ impl Filler {
         }
     }
 
-    /// Makes the segments of a piece, and says what they show.
+    /// Makes the segments of a piece, and says what they show. As many rungs as given, else as what is shown before it has.
     async fn make(
         &mut self,
         deps: &Deps,
@@ -203,6 +204,7 @@ impl Filler {
         view: &View,
         piece: Piece,
         follows: Follows,
+        given: Option<usize>,
     ) -> Result<(Shown, Vec<Packaged>), FillFailure> {
         let slate = if piece.slate { slate(deps, meta).await? } else { None };
         let (last, sound) = {
@@ -212,10 +214,11 @@ impl Filler {
                 .iter()
                 .rev()
                 .find(|row| !row.segments.is_empty() && row.start < piece.place.start);
-            let last = shown.map(|row| row.pos);
+            let last = shown.map(|row| (row.pos, given.unwrap_or_else(|| rungs(&row.segments))));
             (last, sound(&ledger, piece.place))
         };
-        let last = last.ok_or_else(|| FillFailure::Picture("nothing was shown before".to_owned()))?;
+        let (last, rungs) =
+            last.ok_or_else(|| FillFailure::Picture("nothing was shown before".to_owned()))?;
         let mut shown = if slate.is_some() { Shown::Slate } else { Shown::Held };
         let still = match &self.still {
             Some((pos, of, still)) if *pos == last && *of == slate => Arc::clone(still),
@@ -252,7 +255,7 @@ impl Filler {
             audio_end_at_most: audio_end,
             audio_joins: follows != Follows::Unknown,
         };
-        let packaged = still.fill(span).await.map_err(FillFailure::Picture)?;
+        let packaged = still.fill(span, rungs).await.map_err(FillFailure::Picture)?;
         Ok((shown, packaged))
     }
 
@@ -276,6 +279,11 @@ impl Filler {
         }
         transcoder.still(chunk, meta.profile, None).await.map_err(FillFailure::Picture)
     }
+}
+
+/// How many rungs of pictures there are among these. Those that are missing of a ladder are its largest.
+fn rungs(segments: &[Segment]) -> usize {
+    segments.iter().filter(|segment| segment.rung != AUDIO_RUNG).count()
 }
 
 /// The key of the live's slate.

@@ -10,9 +10,7 @@ use futures_util::future::try_join_all;
 use media::{
     chunk::{AudioTrack, Chunk, VideoTrack},
     id::{BroadcastId, ChunkPos, LiveId},
-    ladder::Profile,
     ledger::{AUDIO_RUNG, Init, Naming, Object, Segment, Tile},
-    limits::Limits,
     names,
     time::{VIDEO_TIMESCALE, WallTime, rescale, to_media_time},
     verdict::Verdict,
@@ -20,6 +18,7 @@ use media::{
 use service::{
     bucket::{Bucket, BucketError, Condition, Kind, META_SOURCE, Put},
     metrics::defs::{SEGMENT_BYTES, STAGE_FETCH, STAGE_PUT, STAGE_TRANSCODE, TRANSCODE_RATIO},
+    table::Broadcast,
 };
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
@@ -28,6 +27,7 @@ use super::{
     core::Place,
     judge::Facts,
     transcoder::{Made, Transcoder},
+    turn::Shedding,
 };
 use crate::{cmaf::Packaged, retry::Health, transcode::Jpeg};
 
@@ -44,7 +44,7 @@ pub struct Workshop {
 
 /// What a job has made of a chunk: all that its ledger row says, but for epoch and time.
 #[derive(Debug)]
-pub struct Product {
+pub(super) struct Product {
     /// Which chunk.
     pub pos: ChunkPos,
     /// Where it lies.
@@ -69,6 +69,8 @@ pub struct Product {
     pub facts: Facts,
     /// How long transcoding and packaging took, waiting for a slot left out.
     pub transcode_ms: u64,
+    /// How many of the ladder's largest rungs were left out to keep up.
+    pub left_out: usize,
     /// What is wrong with it: warnings, and at most one fatal verdict.
     pub verdicts: Vec<Verdict>,
 }
@@ -120,26 +122,25 @@ impl Workshop {
     }
 
     /// Runs the job of one chunk.
-    pub async fn run(
+    pub(super) async fn run(
         &self,
-        live: &LiveId,
-        broadcast: &BroadcastId,
-        profile: Profile,
-        limits: &Limits,
+        of: &Broadcast,
         pos: ChunkPos,
+        shedding: &Shedding,
     ) -> Result<Product, JobError> {
-        let (chunk, source) = self.fetch(broadcast, pos).await?;
+        let (chunk, source) = self.fetch(&of.broadcast, pos).await?;
         let place = place(chunk.header.video.as_ref(), chunk.header.audio.as_ref());
         let (discontinuity, received) = (chunk.header.discontinuity, chunk.header.received);
         let facts = Facts::new(&chunk.header, place);
-        let made = match limits.check(&chunk.header) {
-            Some(verdict) => {
-                Made { packaged: Vec::new(), tile: None, verdicts: vec![verdict], transcode_ms: 0 }
+        let made = match of.limits.check(&chunk.header) {
+            Some(verdict) => Made::nothing(vec![verdict]),
+            None => {
+                let turn = shedding.turn(pos);
+                self.transcoder.transcode(chunk, of.profile, turn).await.map_err(JobError::Crashed)?
             }
-            None => self.transcoder.transcode(chunk, profile).await.map_err(JobError::Crashed)?,
         };
         let encoded = self.health.now();
-        let Made { packaged, tile, verdicts, transcode_ms } = made;
+        let Made { packaged, tile, verdicts, transcode_ms, left_out } = made;
         if transcode_ms > 0 {
             let took = Duration::from_millis(transcode_ms);
             STAGE_TRANSCODE.observe_time(took);
@@ -148,7 +149,8 @@ impl Workshop {
         }
         let began = Instant::now();
         let tile = tile.and_then(|tile| Some((to_media_time(place.start, VIDEO_TIMESCALE)?, tile)));
-        let (naming, stored, tile) = self.store(live, broadcast, pos, &packaged, tile.as_ref()).await?;
+        let (naming, stored, tile) =
+            self.store(&of.live, &of.broadcast, pos, &packaged, tile.as_ref()).await?;
         STAGE_PUT.observe_time(began.elapsed());
         let (inits, segments) = stored.into_iter().unzip();
         Ok(Product {
@@ -164,6 +166,7 @@ impl Workshop {
             encoded,
             facts,
             transcode_ms,
+            left_out,
             verdicts,
         })
     }

@@ -1,6 +1,7 @@
 //! One broadcast on this encoder. `core` and `decide` decide (pure), `actor` carries out; `job` turns a stored chunk into stored
 //! segments, `commit` puts it into the ledger, `fill` fills the live timeline's holes, `publisher` keeps the manifests at the ledger's
-//! heels, `judge` decides what is said of the stream, `poster` leaves pictures for the pages, `finish` ends it; `transcoder` is the seam to FFmpeg.
+//! heels, `judge` decides what is said of the stream, `shed` how many rungs are left out to keep up (`turn` is its shell), `poster` leaves
+//! pictures for the pages, `finish` ends it; `transcoder` is the seam to FFmpeg.
 //!
 //! Invariants: segments are stored before their row is committed; the row is committed before a manifest names it; every commit and
 //! every manifest carries the epoch of the binding this session was made for, and the first refusal ends the session.
@@ -18,9 +19,12 @@ mod latency;
 mod notes;
 mod poster;
 mod publisher;
+pub mod shed;
 pub mod transcoder;
+mod turn;
 
 pub use actor::{End, Message, Session};
 pub use claim::{Claim, Claimed, Deps, claim};
 pub use core::PIPELINE;
 pub use job::Workshop;
+pub use turn::Turn;

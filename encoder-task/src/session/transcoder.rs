@@ -14,6 +14,7 @@ use service::{
 };
 use tokio::sync::Semaphore;
 
+use super::{shed::Job, turn::Turn};
 use crate::{
     cmaf::{self, Packaged},
     fill::{Source, Span},
@@ -35,12 +36,22 @@ pub struct Made {
     pub verdicts: Vec<Verdict>,
     /// How long it took, waiting left out.
     pub transcode_ms: u64,
+    /// How many of the ladder's largest rungs were left out to keep up.
+    pub left_out: usize,
+}
+
+impl Made {
+    /// Of a chunk that can't be used.
+    #[must_use]
+    pub fn nothing(verdicts: Vec<Verdict>) -> Self {
+        Self { packaged: Vec::new(), tile: None, verdicts, transcode_ms: 0, left_out: 0 }
+    }
 }
 
 /// Makes segments. The same input gives the same segments.
 pub trait Transcoder: fmt::Debug + Send + Sync {
-    /// Checks and transcodes a chunk.
-    fn transcode(&self, chunk: Chunk, profile: Profile) -> BoxFuture<Result<Made, String>>;
+    /// Checks and transcodes a chunk. When its turn comes, `turn` says how much of the ladder is left out.
+    fn transcode(&self, chunk: Chunk, profile: Profile, turn: Turn) -> BoxFuture<Result<Made, String>>;
     /// Takes the last picture of a chunk, or an image in its place, to fill holes with.
     fn still(
         &self,
@@ -54,8 +65,8 @@ pub trait Transcoder: fmt::Debug + Send + Sync {
 
 /// A picture that holes are filled with.
 pub trait Still: fmt::Debug + Send + Sync {
-    /// One segment per rung, and one of silence, for a piece of a hole.
-    fn fill(&self, span: Span) -> BoxFuture<Result<Vec<Packaged>, String>>;
+    /// One segment per rung, of the smallest `rungs`, and one of silence, for a piece of a hole.
+    fn fill(&self, span: Span, rungs: usize) -> BoxFuture<Result<Vec<Packaged>, String>>;
 }
 
 /// FFmpeg on this machine's cores.
@@ -80,7 +91,18 @@ impl Ffmpeg {
             profile,
             preset: transcode::choose_preset(&self.capacity, profile, fps),
             threads: self.threads,
+            rungs: Plan::ALL_RUNGS,
         }
+    }
+
+    /// How many of the chunk's rungs are made, now that work on it begins, and how many are not.
+    fn allowed(&self, chunk: &Chunk, plan: &Plan, turn: &Turn) -> (usize, usize) {
+        let Some(video) = &chunk.header.video else { return (Plan::ALL_RUNGS, 0) };
+        let (rate, renditions) = transcode::ladder(video, plan.profile);
+        let capacity = self.capacity.of(plan.preset);
+        let (length, size) = (video.end - video.start, (video.width, video.height));
+        let left_out = turn.begin(&Job::new(length, size, rate, &renditions, Some(capacity)));
+        (renditions.len().saturating_sub(left_out), left_out)
     }
 
     /// Runs on a thread of its own when a slot is free.
@@ -99,22 +121,27 @@ impl Ffmpeg {
 }
 
 impl Transcoder for Ffmpeg {
-    fn transcode(&self, chunk: Chunk, profile: Profile) -> BoxFuture<Result<Made, String>> {
+    fn transcode(&self, chunk: Chunk, profile: Profile, turn: Turn) -> BoxFuture<Result<Made, String>> {
         let this = self.clone();
         Box::pin(async move {
-            let mut verdicts = validate::validate(&chunk);
+            let verdicts = validate::validate(&chunk);
             if verdicts.iter().any(|verdict| verdict.code.is_fatal()) {
-                return Ok(Made { packaged: Vec::new(), tile: None, verdicts, transcode_ms: 0 });
+                return Ok(Made::nothing(verdicts));
             }
-            let plan = this.plan(&chunk, profile);
+            let with = this.clone();
             let work = move || {
+                let plan = with.plan(&chunk, profile);
+                let (rungs, left_out) = with.allowed(&chunk, &plan, &turn);
                 let began = Instant::now();
-                let (packaged, tile, warnings) = make(&chunk, &plan);
-                (packaged, tile, warnings, u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX))
+                let (packaged, tile, warnings) = make(&chunk, &Plan { rungs, ..plan });
+                let transcode_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+                // The turn is over.
+                drop(turn);
+                Made { packaged, tile, verdicts: warnings, transcode_ms, left_out }
             };
-            let (packaged, tile, warnings, transcode_ms) = this.work(work).await?;
-            verdicts.extend(warnings);
-            Ok(Made { packaged, tile, verdicts, transcode_ms })
+            let mut made = this.work(work).await?;
+            made.verdicts.splice(0..0, verdicts);
+            Ok(made)
         })
     }
 
@@ -158,8 +185,8 @@ struct Picture {
 }
 
 impl Still for Picture {
-    fn fill(&self, span: Span) -> BoxFuture<Result<Vec<Packaged>, String>> {
-        let (on, source, plan) = (self.on.clone(), Arc::clone(&self.source), self.plan);
+    fn fill(&self, span: Span, rungs: usize) -> BoxFuture<Result<Vec<Packaged>, String>> {
+        let (on, source, plan) = (self.on.clone(), Arc::clone(&self.source), Plan { rungs, ..self.plan });
         Box::pin(async move {
             on.work(move || source.fill(&span, &plan)).await?.map_err(|error| error.to_string())
         })

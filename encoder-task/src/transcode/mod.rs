@@ -32,7 +32,7 @@ pub(crate) use libav::ImageFormat;
 pub use libav::LibavError;
 pub(crate) use params::gcd;
 pub use params::{Colour, REORDER_FRAMES, nominal_rate};
-pub use pipeline::{transcode, transcode_each};
+pub use pipeline::{ladder, transcode, transcode_each};
 pub use sound::{EncodedSound, Sound};
 pub(crate) use still::Still;
 pub use thumbnail::{Jpeg, POSTER, TILE, Thumbnail};
@@ -64,7 +64,7 @@ impl Preset {
     }
 }
 
-/// How chunks of a broadcast are transcoded. Part of the result: another plan gives other bytes.
+/// How chunks of a broadcast are transcoded. Part of the result: another preset or profile gives other bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan {
     /// The ladder.
@@ -73,6 +73,20 @@ pub struct Plan {
     pub preset: Preset,
     /// Threads that the decoder may use, 1 or more: the machine's cores.
     pub threads: usize,
+    /// Rungs that are made at most, 1 or more, from the smallest on; the larger ones are left out. Those that are made are the same to the byte
+    /// whatever is left out.
+    pub rungs: usize,
+}
+
+impl Plan {
+    /// Nothing is left out.
+    pub const ALL_RUNGS: usize = usize::MAX;
+
+    /// How many of a ladder's `rungs` are left out.
+    #[must_use]
+    pub fn left_out(&self, rungs: usize) -> usize {
+        rungs.saturating_sub(self.rungs.max(1))
+    }
 }
 
 /// What comes of one chunk.

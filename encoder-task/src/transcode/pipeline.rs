@@ -1,6 +1,9 @@
 //! The threads of one transcode. First this one decodes and `survey` looks at what comes; then the pictures go to one thread per rung, which
 //! scales and encodes (`rung`). Rung *n* hands its scaled pictures to rung *n + 1*, so that each scales from the next larger one. All channels
 //! are bounded; a rung that fails closes its end, which stops those before it.
+//!
+//! Rungs that the plan leaves out are scaled through all the same ([`Cascade`]), so that what is below them gets the pictures that it always
+//! gets: leaving out changes no other rung's bytes.
 
 use std::{
     path::PathBuf,
@@ -10,14 +13,14 @@ use std::{
 
 use media::{
     chunk::{Chunk, VideoTrack},
-    ladder::Rendition,
+    ladder::{Profile, Rendition},
     time::{FrameRate, Ticks, VIDEO_TIMESCALE},
     verdict::{Code, Verdict},
 };
 
 use super::{
     EncodedTrack, Plan, Preset, TranscodeError, Transcoded,
-    libav::{Decoder, Picture},
+    libav::{Decoder, LibavError, Picture, Scaler},
     params::{Pace, nominal_rate},
     rung::{self, Look, Order, Shot},
     sound,
@@ -32,8 +35,8 @@ const DECODER_THREADS_MAX: usize = 4;
 /// Pixels a second that one decoder thread is given: 1080p at 31 frames a second.
 const DECODER_ALONE_MAX: u64 = 1920 * 1080 * 31;
 
-/// Decoded pictures kept from the survey to the encode, in bytes of one chunk: 2 s of 1080p30 or 4.5 s of 720p30. Longer or larger chunks are decoded
-/// twice, which costs a tenth more.
+/// Pictures of the largest rung's size kept from the survey to the encode, in bytes of one chunk: 2 s of 1080p30 or 4.5 s of 720p30. Longer or larger
+/// chunks are decoded twice, which costs a tenth more.
 const HELD_BYTES_MAX: u64 = 192 << 20;
 
 /// Transcodes one chunk: every rendition of `plan.profile` that its pictures are large enough for.
@@ -82,25 +85,22 @@ fn each(
 ) -> Result<Vec<Verdict>, TranscodeError> {
     let Some(video) = &chunk.header.video else { return Ok(Vec::new()) };
     let (times, rate) = schedule(video);
-    let renditions = plan.profile.renditions(video.width, video.height, Some(rate));
-    let pixels = u64::from(video.width) * u64::from(video.height);
-    // 4:2:0: a byte and a half per pixel.
-    let held =
-        u64::try_from(times.len()).unwrap_or(u64::MAX).saturating_mul(pixels * 3 / 2) <= HELD_BYTES_MAX;
+    let works = Works::new(plan, (video.width, video.height), times, video.end, rate);
+    let mut cascade = works.cascade();
+    let held = works.bytes() <= HELD_BYTES_MAX;
     let mut kept = Vec::new();
-    let works = Works { times: &times, end: video.end, rate, preset: plan.preset, renditions: &renditions };
-    let (statistics, replaced) = works.survey(|to| {
-        let mut copied = Ok(());
-        let replaced = decode(chunk, video, &times, plan, &mut |shot| {
+    let (surveyed, replaced) = works.survey(|to| {
+        let mut scaled = Ok(());
+        let replaced = decode(chunk, video, &works.times, plan, &mut |shot| {
             if shot.picture.index() == Some(0) {
                 look(&shot);
             }
-            if held && copied.is_ok() {
-                copied = shot.share().map(|shot| kept.push(shot));
+            if held && scaled.is_ok() {
+                scaled = cascade.scale(&shot).map(|shot| kept.extend(shot));
             }
             to(shot)
         });
-        copied?;
+        scaled?;
         replaced
     })?;
     let again = |to: &mut Sink<'_>| -> Result<(), TranscodeError> {
@@ -109,20 +109,36 @@ fn each(
             kept.into_iter().all(to);
             return Ok(());
         }
-        decode(chunk, video, &times, plan, to).map(|_| ())
+        let mut scaled = Ok(());
+        decode(chunk, video, &works.times, plan, &mut |shot| match cascade.scale(&shot) {
+            Ok(Some(shot)) => to(shot),
+            Ok(None) => true,
+            Err(error) => {
+                scaled = Err(error);
+                false
+            }
+        })?;
+        Ok(scaled?)
     };
-    works.encode(&statistics, again, out)?;
+    works.encode(&surveyed, again, out)?;
     let mut warnings = Vec::new();
     if replaced > 0 {
         warnings.push(Verdict::new(
             Code::VideoCorrupt,
             format!(
                 "{replaced} of {} pictures arrived damaged and were repaired; check the encoder and the network",
-                times.len()
+                works.times.len()
             ),
         ));
     }
     Ok(warnings)
+}
+
+/// The whole ladder of a chunk's pictures, largest first, and the rate that it is encoded with.
+#[must_use]
+pub fn ladder(video: &VideoTrack, profile: Profile) -> (FrameRate, Vec<Rendition>) {
+    let (_, rate) = schedule(video);
+    (rate, profile.renditions(video.width, video.height, Some(rate)))
 }
 
 /// A track's presentation times in order, and the rate that it is encoded with.
@@ -139,33 +155,63 @@ pub(super) fn schedule(video: &VideoTrack) -> (Vec<Ticks>, FrameRate) {
 pub(super) type Sink<'a> = dyn FnMut(Shot) -> bool + 'a;
 
 /// One GOP to be made into renditions.
-pub(super) struct Works<'a> {
+pub(super) struct Works {
     /// Presentation times in order.
-    pub(super) times: &'a [Ticks],
+    times: Vec<Ticks>,
     /// Where the last picture ends.
-    pub(super) end: Ticks,
-    pub(super) rate: FrameRate,
-    pub(super) preset: Preset,
+    end: Ticks,
+    preset: Preset,
     /// Largest first.
-    pub(super) renditions: &'a [Rendition],
-}
-
-/// What a survey has found.
-pub(super) struct Surveyed {
-    statistics: Statistics,
+    renditions: Vec<Rendition>,
+    /// How many of those, from the top, are not made.
+    left_out: usize,
     whole: Pace,
     half: Pace,
 }
 
-impl Works<'_> {
+impl Works {
+    /// What `plan` makes of a source of this size, whose pictures are shown at `times`, in order.
+    pub(super) fn new(plan: &Plan, size: (u32, u32), times: Vec<Ticks>, end: Ticks, rate: FrameRate) -> Self {
+        let renditions = plan.profile.renditions(size.0, size.1, Some(rate));
+        let left_out = plan.left_out(renditions.len());
+        let (whole, half) = (Pace::whole(&times, rate), Pace::halved(&times, rate));
+        Self { times, end, preset: plan.preset, renditions, left_out, whole, half }
+    }
+
+    /// Those that are made, largest first.
+    fn made(&self) -> &[Rendition] {
+        self.renditions.get(self.left_out..).unwrap_or_default()
+    }
+
+    fn pace(&self, rendition: &Rendition) -> &Pace {
+        if rendition.halved { &self.half } else { &self.whole }
+    }
+
+    /// How large the pictures are, all together, that [`Works::encode`] wants.
+    fn bytes(&self) -> u64 {
+        let Some(first) = self.made().first() else { return 0 };
+        let pictures = u64::try_from(self.pace(first).times.len()).unwrap_or(u64::MAX);
+        // 4:2:0: a byte and a half per pixel.
+        pictures.saturating_mul(u64::from(first.width) * u64::from(first.height) * 3 / 2)
+    }
+
+    /// What pictures must go through between [`Works::survey`] and [`Works::encode`].
+    pub(super) fn cascade(&self) -> Cascade<'_> {
+        let until = self.renditions.len().min(self.left_out + 1);
+        let scaler = |rendition: &Rendition| Scaler::new(rendition.width, rendition.height);
+        Cascade {
+            scalers: self.renditions.iter().take(until).map(scaler).collect(),
+            pace: self.made().first().map(|first| self.pace(first)),
+        }
+    }
+
     /// Surveys what `feed` gives, one picture for each of the times and tagged with its index.
     pub(super) fn survey<T>(
         &self,
         feed: impl FnOnce(&mut Sink<'_>) -> Result<T, TranscodeError>,
-    ) -> Result<(Surveyed, T), TranscodeError> {
-        let (whole, half) = (Pace::whole(self.times, self.rate), Pace::halved(self.times, self.rate));
-        let is_wanted = |halved: bool| self.renditions.iter().any(|rendition| rendition.halved == halved);
-        let paces = [&whole, &half].into_iter().filter(|pace| is_wanted(pace.is_halved()));
+    ) -> Result<(Statistics, T), TranscodeError> {
+        let is_wanted = |halved: bool| self.made().iter().any(|rendition| rendition.halved == halved);
+        let paces = [&self.whole, &self.half].into_iter().filter(|pace| is_wanted(pace.is_halved()));
         let paces: Vec<&Pace> = paces.collect();
         let (statistics, fed) = thread::scope(|scope| {
             let (to, from) = sync_channel::<Shot>(PICTURES_IN_FLIGHT);
@@ -184,28 +230,28 @@ impl Works<'_> {
         })?;
         // The feeder's error first: a survey of nothing is not what went wrong.
         let fed = fed?;
-        Ok((Surveyed { statistics: statistics?, whole, half }, fed))
+        Ok((statistics?, fed))
     }
 
-    /// Encodes what `feed` gives, the same pictures again, as all renditions, and gives each to `out` when it is done.
+    /// Encodes what `feed` gives, the same pictures again and brought through the [`Cascade`], and gives each rendition to `out` when it
+    /// is done.
     pub(super) fn encode(
         &self,
-        surveyed: &Surveyed,
+        surveyed: &Statistics,
         feed: impl FnOnce(&mut Sink<'_>) -> Result<(), TranscodeError>,
         out: &(dyn Fn(EncodedTrack) + Sync),
     ) -> Result<(), TranscodeError> {
-        let pace = |rendition: &Rendition| if rendition.halved { &surveyed.half } else { &surveyed.whole };
-        let files: Vec<PathBuf> =
-            self.renditions.iter().map(|one| surveyed.statistics.of(pace(one))).collect();
+        let made = self.made();
+        let files: Vec<PathBuf> = made.iter().map(|one| surveyed.of(self.pace(one))).collect();
         let (rungs, fed) = thread::scope(|scope| {
             let (to_first, mut from_before) = sync_channel(PICTURES_IN_FLIGHT);
-            let mut rungs = Vec::with_capacity(self.renditions.len());
-            for (n, (rendition, statistics)) in self.renditions.iter().zip(&files).enumerate() {
+            let mut rungs = Vec::with_capacity(made.len());
+            for (n, (rendition, statistics)) in made.iter().zip(&files).enumerate() {
                 let (to_next, from_this) = sync_channel(PICTURES_IN_FLIGHT);
                 let input = std::mem::replace(&mut from_before, from_this);
-                let to_next = (n + 1 < self.renditions.len()).then_some(to_next);
+                let to_next = (n + 1 < made.len()).then_some(to_next);
                 let (end, preset) = (self.end, self.preset);
-                let order = Order { rendition, pace: pace(rendition), end, preset, statistics };
+                let order = Order { rendition, pace: self.pace(rendition), end, preset, statistics };
                 let work = move || rung::run(&order, &input, to_next.as_ref()).map(out);
                 let spawned =
                     thread::Builder::new().name(format!("rung-{}", rendition.name)).spawn_scoped(scope, work);
@@ -224,6 +270,28 @@ impl Works<'_> {
         // The feeder's error first: rungs that were given nothing fail in its wake.
         fed?;
         rungs.into_iter().collect()
+    }
+}
+
+/// Brings pictures to the size of the largest rung that is made, by way of those above it.
+pub(super) struct Cascade<'a> {
+    scalers: Vec<Scaler>,
+    /// That of the largest rung: those below are no faster.
+    pace: Option<&'a Pace>,
+}
+
+impl Cascade<'_> {
+    /// The picture as that rung takes it; `None` for one that no rung has.
+    pub(super) fn scale(&mut self, shot: &Shot) -> Result<Option<Shot>, LibavError> {
+        let place = |index| self.pace.and_then(|pace| pace.place(index));
+        if shot.picture.index().and_then(place).is_none() {
+            return Ok(None);
+        }
+        let mut shot = shot.share()?;
+        for scaler in &mut self.scalers {
+            shot.picture = scaler.scale(&shot.picture)?;
+        }
+        Ok(Some(shot))
     }
 }
 

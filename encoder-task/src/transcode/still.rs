@@ -71,14 +71,24 @@ impl Still {
     pub(crate) fn encode(&self, frames: usize, plan: &Plan) -> Result<Vec<EncodedTrack>, TranscodeError> {
         let mut times: Vec<Ticks> = (0i64..).take(frames + 1).map(|n| self.rate.ticks(n)).collect();
         let end = times.pop().unwrap_or(0);
-        let renditions = plan.profile.renditions(self.size.0, self.size.1, Some(self.rate));
-        let works =
-            Works { times: &times, end, rate: self.rate, preset: plan.preset, renditions: &renditions };
+        let works = Works::new(plan, self.size, times, end, self.rate);
+        let shot = |tag: i64| -> Result<Shot, LibavError> {
+            let mut picture = self.picture.share()?;
+            picture.set_tag(tag);
+            Ok(Shot { picture, look: self.look })
+        };
         let feed = |out: &mut Sink<'_>| -> Result<(), TranscodeError> {
             for tag in (0i64..).take(frames) {
-                let mut picture = self.picture.share()?;
-                picture.set_tag(tag);
-                if !out(Shot { picture, look: self.look }) {
+                if !out(shot(tag)?) {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        let mut cascade = works.cascade();
+        let again = |out: &mut Sink<'_>| -> Result<(), TranscodeError> {
+            for tag in (0i64..).take(frames) {
+                if cascade.scale(&shot(tag)?)?.is_some_and(|shot| !out(shot)) {
                     break;
                 }
             }
@@ -86,7 +96,7 @@ impl Still {
         };
         let (surveyed, ()) = works.survey(feed)?;
         let tracks = Mutex::new(Vec::new());
-        works.encode(&surveyed, feed, &|track| {
+        works.encode(&surveyed, again, &|track| {
             tracks.lock().unwrap_or_else(PoisonError::into_inner).push(track);
         })?;
         let mut tracks: Vec<EncodedTrack> = tracks.into_inner().unwrap_or_else(PoisonError::into_inner);

@@ -50,6 +50,8 @@ pub(crate) struct Scenario {
     faults: u64,
     /// Chances of another publisher coming while one is on air, in thousandths.
     rivals: u64,
+    /// How much longer a whole ladder takes an encoder than it lasts, in percent; 0: a ladder has one rung, and its time is thrown.
+    pub(crate) slowness: u64,
 }
 
 impl Scenario {
@@ -66,6 +68,12 @@ impl Scenario {
             fault_every: one_of(&[0, 12_000, 6_000, 3_000, 1_500]),
             faults: world.between(1, (1 << FAULTS.len()) - 1),
             rivals: one_of(&[0, 0, 150, 400]),
+            // By dice of its own: nothing else of a seed's world depends on it.
+            slowness: match world.derived("slowness").below(12) {
+                0 => 150,
+                1 => 300,
+                _ => 0,
+            },
         }
     }
 }
@@ -150,7 +158,8 @@ impl Director {
     fn start_encoder(&self, address: Option<String>) {
         let number = self.number();
         let address = address.unwrap_or_else(|| format!("10.0.0.{number}:80"));
-        let station = encoder::start(&self.cloud, format!("encoder-{number}"), address);
+        let station =
+            encoder::start(&self.cloud, format!("encoder-{number}"), address, self.scenario.slowness);
         self.cast().encoders.push(station);
     }
 

@@ -30,8 +30,8 @@ const DRAIN_GRACE: Duration = Duration::from_secs(25);
 /// Pixels per second: a small machine's, so that the ring has few points.
 const CAPACITY: u64 = 10_000_000;
 
-/// Starts an encoder of this name at an address.
-pub(crate) fn start(cloud: &Arc<Cloud>, name: String, address: String) -> Arc<Station> {
+/// Starts an encoder of this name at an address; `slowness`: see [`Pictures::new`].
+pub(crate) fn start(cloud: &Arc<Cloud>, name: String, address: String, slowness: u64) -> Arc<Station> {
     let process = Process::new(&cloud.world, name);
     let table = Table::on(Arc::new(store::Remote(Arc::clone(&process))));
     let bucket = Bucket::on(Arc::new(objects::Remote(Arc::clone(&process))));
@@ -41,7 +41,7 @@ pub(crate) fn start(cloud: &Arc<Cloud>, name: String, address: String) -> Arc<St
     let workshop = Workshop {
         bucket,
         health: Arc::new(Health::new(clock.clone())),
-        transcoder: Arc::new(Pictures(Arc::clone(&process))),
+        transcoder: Arc::new(Pictures::new(Arc::clone(&process), slowness)),
     };
     let deps = Deps {
         table: table.clone(),

@@ -1,4 +1,5 @@
-//! A transcoder without pictures: a chunk becomes one segment of some bytes at the chunk's place, and takes some time.
+//! A transcoder without pictures: a chunk becomes one segment of some bytes per rung at the chunk's place, and takes some time; on a slow
+//! machine, as much as the production transcoder would for the rungs that are made.
 //!
 //! Like the real one it says of a segment what the chunk says; unlike it, it gives other bytes on every encoder, so that nothing can rely
 //! on two encoders making the same.
@@ -9,24 +10,29 @@ use bytes::Bytes;
 use encoder_task::{
     cmaf::Packaged,
     fill::Span,
-    session::transcoder::{Made, Still, Transcoder},
-    transcode::Jpeg,
+    session::{
+        Turn,
+        shed::Job,
+        transcoder::{CHUNKS_AT_ONCE, Made, Still, Transcoder},
+    },
+    transcode::{self, Jpeg},
 };
 use media::{
     chunk::Chunk,
-    ladder::Profile,
+    ladder::{Profile, Rendition},
     ledger::{Init, Object, Segment, Track},
     time::{Ticks, VIDEO_TIMESCALE, to_media_time},
 };
 use service::BoxFuture;
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 
-use crate::process::Process;
+use crate::{mutation::Mutation, process::Process};
 
-/// The one rung.
-const RUNG: &str = "360p";
-/// The one initialization segment: that of every encoder.
+/// The initialization segment: that of every rung and encoder.
 const INIT: &[u8] = b"init";
+/// What any number of rungs costs, in percent of the source's pixels.
+const OVERHEAD_PERCENT: u64 = 35;
 
 /// Of so many chunks one has no tile.
 const UNTILED: u32 = 7;
@@ -35,7 +41,37 @@ const DARK: u32 = 5;
 
 /// Segments, by one encoder.
 #[derive(Debug, Clone)]
-pub(crate) struct Pictures(pub(crate) Arc<Process>);
+pub(crate) struct Pictures {
+    process: Arc<Process>,
+    machine: Option<Arc<Machine>>,
+}
+
+/// A machine whose speed counts.
+#[derive(Debug)]
+struct Machine {
+    /// How much longer a whole ladder takes than it lasts, in percent, with all places at work.
+    slowness: u64,
+    places: Semaphore,
+}
+
+/// Pixels of all rungs, with what any number costs.
+fn pixels(chunk: &Chunk, renditions: &[Rendition]) -> u64 {
+    let source =
+        chunk.header.video.as_ref().map_or(0, |video| u64::from(video.width) * u64::from(video.height));
+    let rungs = renditions.iter().map(|rung| u64::from(rung.width) * u64::from(rung.height));
+    rungs.sum::<u64>() + source * OVERHEAD_PERCENT / 100
+}
+
+impl Machine {
+    /// Until the work is done, with all places at work.
+    fn takes(&self, chunk: &Chunk, made: &[Rendition], whole: &[Rendition]) -> Duration {
+        let length = chunk.header.video.as_ref().map_or(0, |video| video.end - video.start);
+        let length = u64::try_from(length).unwrap_or(0) * 1000 / u64::from(VIDEO_TIMESCALE);
+        let places = u64::try_from(CHUNKS_AT_ONCE).unwrap_or(1);
+        let share = pixels(chunk, made) * 1000 / pixels(chunk, whole).max(1);
+        Duration::from_millis(length * places * self.slowness / 100 * share / 1000)
+    }
+}
 
 fn object(bytes: &[u8]) -> Object {
     Object {
@@ -44,54 +80,83 @@ fn object(bytes: &[u8]) -> Object {
     }
 }
 
-fn package(start: Ticks, end: Ticks, bytes: Bytes) -> Result<Packaged, String> {
+fn package(of: &Rendition, start: Ticks, end: Ticks, what: &str) -> Result<Packaged, String> {
     let time = to_media_time(start, VIDEO_TIMESCALE).ok_or("before the origin")?;
     let duration = u64::try_from(end - start).map_err(|_| "ends before it starts")?;
-    let init_object = object(INIT);
+    let (init_object, bytes) = (object(INIT), Bytes::from(format!("{} {what}", of.name)));
     let config: String = init_object.sha256.chars().take(16).collect();
     Ok(Packaged {
         init: Init {
-            rung: RUNG.to_owned(),
+            rung: of.name.clone(),
             config: config.clone(),
             codecs: "avc1.64001e".to_owned(),
             timescale: VIDEO_TIMESCALE,
-            bandwidth: 700_000,
-            track: Track::Video { width: 640, height: 360, sar: (1, 1), frame_rate: None },
+            bandwidth: of.bit_rate,
+            track: Track::Video { width: of.width, height: of.height, sar: (1, 1), frame_rate: None },
             object: init_object,
         },
         init_bytes: Bytes::from_static(INIT),
-        segment: Segment { rung: RUNG.to_owned(), config, time, duration, object: object(&bytes) },
+        segment: Segment { rung: of.name.clone(), config, time, duration, object: object(&bytes) },
         segment_bytes: bytes,
     })
 }
 
 impl Pictures {
+    /// With a `slowness` of 0 each chunk takes some time, however much there is to do; else see [`Machine`].
+    pub(crate) fn new(process: Arc<Process>, slowness: u64) -> Self {
+        let machine = || Arc::new(Machine { slowness, places: Semaphore::new(CHUNKS_AT_ONCE) });
+        Self { process, machine: (slowness > 0).then(machine) }
+    }
+
     /// Some time's work.
     async fn work(&self, chunk: &Chunk) {
-        let world = self.0.world();
-        let mut dice = world.derived((self.0.name(), &chunk.header.broadcast, chunk.header.pos, world.now()));
+        let world = self.process.world();
+        let of = (self.process.name(), &chunk.header.broadcast, chunk.header.pos, world.now());
+        let mut dice = world.derived(of);
         let (least, most) = if dice.permille(950) { (20, 600) } else { (600, 3_000) };
         tokio::time::sleep(dice.millis(least, most)).await;
     }
 }
 
 impl Transcoder for Pictures {
-    fn transcode(&self, chunk: Chunk, _: Profile) -> BoxFuture<Result<Made, String>> {
+    fn transcode(&self, chunk: Chunk, profile: Profile, turn: Turn) -> BoxFuture<Result<Made, String>> {
         let this = self.clone();
         Box::pin(async move {
-            this.work(&chunk).await;
             let Some(video) = &chunk.header.video else { return Err("no pictures".to_owned()) };
+            let (rate, whole) = transcode::ladder(video, profile);
+            let (length, size) = (video.end - video.start, (video.width, video.height));
+            let job = Job::new(length, size, rate, &whole, None);
+            let left_out = match &this.machine {
+                None => {
+                    let left_out = turn.begin(&job);
+                    this.work(&chunk).await;
+                    left_out
+                }
+                Some(machine) => {
+                    let place = machine.places.acquire().await.map_err(|error| error.to_string())?;
+                    let left_out = turn.begin(&job);
+                    tokio::time::sleep(machine.takes(&chunk, &whole[left_out..], &whole)).await;
+                    drop(place);
+                    left_out
+                }
+            };
+            drop(turn);
+            let made = match this.process.world().mutation() {
+                Some(Mutation::ShedTheSmallest) => &whole[..whole.len() - left_out],
+                _ => &whole[left_out..],
+            };
             let pos = chunk.header.pos;
-            let text = format!("{}-{} by {}", pos.publish.get(), pos.seq.0, this.0.name());
-            let packaged = vec![package(video.start, video.end, Bytes::from(text.clone()))?];
+            let what = format!("{}-{} by {}", pos.publish.get(), pos.seq.0, this.process.name());
+            let packaged: Result<_, _> =
+                made.iter().map(|rung| package(rung, video.start, video.end, &what)).collect();
             // Now and then a picture can't be decoded, or shows nothing.
             let tile = (pos.seq.0 % UNTILED != UNTILED - 1).then(|| Jpeg {
-                bytes: Bytes::from(format!("tile {text}")),
+                bytes: Bytes::from(format!("tile {what}")),
                 width: 320,
                 height: 180,
                 contrast: if pos.seq.0.is_multiple_of(DARK) { 0 } else { 50 },
             });
-            Ok(Made { packaged, tile, verdicts: Vec::new(), transcode_ms: 0 })
+            Ok(Made { packaged: packaged?, tile, verdicts: Vec::new(), transcode_ms: 0, left_out })
         })
     }
 
@@ -106,13 +171,20 @@ impl Transcoder for Pictures {
         })
     }
 
-    fn still(&self, chunk: Chunk, _: Profile, _: Option<Bytes>) -> BoxFuture<Result<Arc<dyn Still>, String>> {
+    fn still(
+        &self,
+        chunk: Chunk,
+        profile: Profile,
+        _: Option<Bytes>,
+    ) -> BoxFuture<Result<Arc<dyn Still>, String>> {
         let this = self.clone();
         Box::pin(async move {
             tokio::time::sleep(Duration::from_millis(5)).await;
+            let Some(video) = &chunk.header.video else { return Err("no pictures".to_owned()) };
+            let (_, whole) = transcode::ladder(video, profile);
             let pos = chunk.header.pos;
-            let of = format!("held {}-{} by {}", pos.publish.get(), pos.seq.0, this.0.name());
-            let still: Arc<dyn Still> = Arc::new(Held(of));
+            let of = format!("held {}-{} by {}", pos.publish.get(), pos.seq.0, this.process.name());
+            let still: Arc<dyn Still> = Arc::new(Held { of, whole });
             Ok(still)
         })
     }
@@ -120,15 +192,17 @@ impl Transcoder for Pictures {
 
 /// A held picture.
 #[derive(Debug)]
-struct Held(String);
+struct Held {
+    of: String,
+    whole: Vec<Rendition>,
+}
 
 impl Still for Held {
-    fn fill(&self, span: Span) -> BoxFuture<Result<Vec<Packaged>, String>> {
-        let packaged = package(
-            span.video_start,
-            span.video_end,
-            Bytes::from(format!("{} at {}", self.0, span.video_start)),
-        );
-        Box::pin(async move { Ok(vec![packaged?]) })
+    fn fill(&self, span: Span, rungs: usize) -> BoxFuture<Result<Vec<Packaged>, String>> {
+        let what = format!("{} at {}", self.of, span.video_start);
+        let left_out = self.whole.len().saturating_sub(rungs);
+        let made = self.whole[left_out..].iter();
+        let packaged = made.map(|rung| package(rung, span.video_start, span.video_end, &what)).collect();
+        Box::pin(async move { packaged })
     }
 }

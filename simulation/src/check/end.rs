@@ -2,14 +2,14 @@
 
 use media::{
     id::{BroadcastId, LiveId},
-    ledger::TILE_RUNG,
+    ledger::{Row, TILE_RUNG},
     names,
     time::{VIDEO_TIMESCALE, to_media_time},
 };
 use service::table::store::Key;
 
 use super::{
-    Checks, Found, Invariant, Show, hls, mpd,
+    Checks, Found, Invariant, LADDER, Show, hls, mpd,
     table::{num, text},
 };
 use crate::model::{bucket::Objects, table::Rows};
@@ -83,6 +83,12 @@ impl Checks {
     }
 }
 
+/// Where the segment of a rung is, relative to the broadcast's folder.
+fn path(row: &Row, rung: &str) -> Option<String> {
+    let segment = row.segments.iter().find(|segment| segment.rung == rung)?;
+    Some(format!("{rung}/{}{}.m4s", segment.time, names::suffix(row.naming)))
+}
+
 impl Show {
     fn has_pictures(&self) -> bool {
         self.rows.iter().any(|row| !row.segments.is_empty())
@@ -119,43 +125,36 @@ impl Show {
         let manifest = objects.get(&key).and_then(|object| std::str::from_utf8(&object.bytes).ok());
         let mut rows: Vec<_> = self.rows.iter().collect();
         rows.sort_by_key(|row| row.pos);
-        let expected: Vec<String> = rows
-            .iter()
-            .flat_map(|row| {
-                let path = |rung: &str, time| format!("{rung}/{time}{}.m4s", names::suffix(row.naming));
-                row.segments.iter().map(move |segment| path(&segment.rung, segment.time))
-            })
-            .collect();
         let Some(read) = manifest.and_then(|text| mpd::read(text).ok()) else {
-            if !expected.is_empty() {
+            if self.has_pictures() {
                 found.push((
                     Invariant::ReplayIsWhole,
-                    format!("{id} has {} segments and no manifest", expected.len()),
+                    format!("{id} has {} rows and no manifest", rows.len()),
                 ));
             }
             return;
         };
-        let named = |tiles: bool| -> Vec<String> {
-            let of = read.named.iter().filter(|named| (named.rung == TILE_RUNG) == tiles);
-            of.map(|named| named.path.clone()).collect()
-        };
         let tiled = rows.iter().filter(|row| row.tile.is_some());
-        let tiles: Vec<String> = tiled
+        let tiles = tiled
             .filter_map(|row| Some((to_media_time(row.start, VIDEO_TIMESCALE)?, names::suffix(row.naming))))
-            .map(|(time, suffix)| format!("{TILE_RUNG}/{time}{suffix}.jpg"))
-            .collect();
-        if named(true) != tiles {
-            let what = format!("{id}; named {:?}, committed {tiles:?}", named(true));
-            found.push((Invariant::ReplayIsWhole, what));
+            .map(|(time, suffix)| format!("{TILE_RUNG}/{time}{suffix}.jpg"));
+        let mut tracks: Vec<(&str, Vec<String>)> = vec![(TILE_RUNG, tiles.collect())];
+        tracks.extend(LADDER.iter().map(|rung| {
+            let segments = rows.iter().filter_map(|row| path(row, rung));
+            (*rung, segments.collect())
+        }));
+        for (rung, expected) in tracks {
+            let named = read.named.iter().filter(|named| named.rung == rung);
+            let named: Vec<_> = named.map(|named| named.path.clone()).collect();
+            if !read.is_static || named != expected {
+                let what = format!(
+                    "{id} {rung}, static: {}; named {named:?}, committed {expected:?}",
+                    read.is_static
+                );
+                found.push((Invariant::ReplayIsWhole, what));
+            }
         }
-        let named = named(false);
-        if !read.is_static || named != expected {
-            let what = format!("{id}, static: {}; named {named:?}, committed {expected:?}", read.is_static);
-            found.push((Invariant::ReplayIsWhole, what));
-        }
-        let prefix = names::vod_prefix(live, id);
-        let expected: Vec<String> = expected.iter().map(|path| format!("{prefix}{path}")).collect();
-        self.replay_playlists(id, live, &expected, objects, found);
+        self.replay_playlists(id, live, &rows, objects, found);
     }
 
     /// The multivariant playlist leads to the replay's, which have every row.
@@ -163,10 +162,11 @@ impl Show {
         &self,
         id: &BroadcastId,
         live: &LiveId,
-        expected: &[String],
+        rows: &[&Row],
         objects: &Objects,
         found: &mut Found,
     ) {
+        let prefix = names::vod_prefix(live, id);
         let read = |key: &str| {
             let text = objects.get(key).and_then(|object| std::str::from_utf8(&object.bytes).ok());
             text.and_then(|text| hls::read(key, text).ok())
@@ -175,6 +175,12 @@ impl Show {
             return found.push((Invariant::ReplayIsWhole, format!("{id} has no multivariant playlist")));
         };
         for key in &named {
+            let rung = key.strip_prefix(&prefix).and_then(|path| path.split('/').next());
+            let at = LADDER.iter().position(|known| Some(*known) == rung).unwrap_or(0);
+            // Where a row lacks the rung, the next smaller one plays.
+            let instead = |row: &&Row| LADDER[at..].iter().find_map(|rung| path(row, rung));
+            let expected: Vec<String> =
+                rows.iter().filter_map(instead).map(|path| format!("{prefix}{path}")).collect();
             match read(key) {
                 Some(hls::Playlist::Media(media)) if media.ended && media.segments == expected => {}
                 other => {

@@ -82,6 +82,8 @@ invariants! {
     ManifestGoesForward = "manifest-goes-forward";
     /// What a dynamic manifest names is at its presentation time, for good.
     NoRenumbering = "no-renumbering";
+    /// What is left out of a row's ladder are the largest rungs, never the smallest; a fill has the rungs of what is shown before it.
+    ShedFromTheTop = "shed-from-the-top";
     /// Every stored chunk is in the ledger when its broadcast has ended.
     NothingLost = "nothing-lost";
     /// Every broadcast ends.
@@ -93,6 +95,9 @@ invariants! {
     /// No part of the production code panics.
     NoPanic = "no-panic";
 }
+
+/// The rungs of the simulated ladders, largest first.
+const LADDER: [&str; 3] = ["720p", "480p", "360p"];
 
 /// What was found wrong.
 pub(crate) type Found = Vec<(Invariant, String)>;
@@ -147,5 +152,9 @@ pub(crate) struct Checks {
     /// Rows committed and fills made, for the run's statistics.
     pub(crate) commits: u64,
     pub(crate) fills: u64,
+    /// Rows that lack rungs.
+    pub(crate) shed: u64,
+    /// Ladders have all of [`LADDER`], else only the smallest.
+    pub(crate) full_ladders: bool,
     pub(crate) rebinds: u64,
 }

@@ -10,7 +10,7 @@ use media::{
 };
 use service::table::store::{Item, Key, Value};
 
-use super::{Checks, Found, Invariant, Show};
+use super::{Checks, Found, Invariant, LADDER, Show};
 use crate::{
     model::{
         bucket::Objects,
@@ -215,6 +215,10 @@ impl Checks {
         }
         let floor = rows.get(&Key::new(change.key.pk.as_str(), "BINDING"));
         let floor = (num(floor, "floor_publish"), ticks(floor, "floor_at"));
+        if !from_the_bottom(&row.segments) {
+            found.push((Invariant::ShedFromTheTop, format!("{name} has {:?}", rungs(&row.segments))));
+        }
+        self.shed += u64::from(self.full_ladders && row.segments.len() < LADDER.len());
         let show = self.show(id);
         // What was stored out of turn only the replay shows.
         if !row.late && show.committed.last().is_some_and(|last| *last > pos) {
@@ -298,6 +302,12 @@ impl Checks {
                 show.segments.insert(key, place(segment));
             }
         }
+        let shown = show.rows.iter().filter(|row| !row.late && row.start < fill.start);
+        let before = shown.max_by_key(|row| row.start).map(|row| rungs(&row.segments));
+        if !fill.segments.is_empty() && before.as_ref() != Some(&rungs(&fill.segments)) {
+            let what = format!("{name} has {:?}, before it is {before:?}", rungs(&fill.segments));
+            found.push((Invariant::ShedFromTheTop, what));
+        }
         show.overlap(&name, fill.start, fill.end, found);
     }
 
@@ -370,6 +380,15 @@ impl Checks {
             }
         }
     }
+}
+
+fn rungs(segments: &[Segment]) -> Vec<&str> {
+    segments.iter().map(|segment| segment.rung.as_str()).collect()
+}
+
+/// Whether these are the smallest rungs of the ladder, largest first.
+fn from_the_bottom(segments: &[Segment]) -> bool {
+    !segments.is_empty() && LADDER.ends_with(&rungs(segments))
 }
 
 impl Show {

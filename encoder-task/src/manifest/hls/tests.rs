@@ -133,6 +133,20 @@ fn what_replaces_a_rung_that_is_gone() {
 }
 
 #[test]
+fn a_rung_that_comes_later_begins_with_what_stood_in_for_it() {
+    let at = |n: u32, tracks| row(1, n, i64::from(n) * 180_000, i64::from(n + 1) * 180_000, tracks);
+    let mut rows: Vec<Row> = (0..4).map(|n| at(n, LOW)).collect();
+    let before = multivariant(&of(rows.clone()), State::OnAir, Kind::Event, "");
+    rows.push(at(4, BOTH));
+    let after = multivariant(&of(rows.clone()), State::OnAir, Kind::Event, "");
+    assert!(!before.contains("480p/live.m3u8") && after.contains("480p/live.m3u8"), "{before}{after}");
+    let text = media(&of(rows), State::OnAir, Kind::Event, "480p");
+    let read: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    let low = ["../360p/90000.m4s", "../360p/270000.m4s", "../360p/450000.m4s", "../360p/630000.m4s"];
+    assert_eq!(read, [&low[..], &["810000.m4s"]].concat());
+}
+
+#[test]
 fn sound_that_is_gone_is_a_gap() {
     let mut rows = gops(4);
     rows.push(row(1, 4, 720_000, 900_000, &[("480p", "a"), ("360p", "b")]));

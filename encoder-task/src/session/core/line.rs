@@ -72,6 +72,8 @@ pub struct Line {
     pub end: Option<Ticks>,
     /// Where the latest publish begins.
     pub floor: Option<Floor>,
+    /// When that became known; absent if it was known from the beginning.
+    floored: Option<WallTime>,
     /// Where the last chunk that is shown ends.
     shown_end: Option<Ticks>,
     gops: VecDeque<Ticks>,
@@ -82,6 +84,14 @@ impl Line {
     #[must_use]
     pub fn new(origin: Option<WallTime>, floor: Option<Floor>) -> Self {
         Self { origin, floor, ..Self::default() }
+    }
+
+    /// A publish begins there, as is known now.
+    pub fn starts(&mut self, now: WallTime, floor: Floor) {
+        if self.floor != Some(floor) {
+            self.floored = Some(now);
+        }
+        self.floor = Some(floor);
     }
 
     /// A chunk is shown there.
@@ -134,7 +144,9 @@ impl Line {
             }
         }
         let expected = awaited.map_or(end, |floor| floor.at);
-        let silent = at(expected, SILENT_MICROS);
+        // A publisher that took long to be let in has a place that is long past, and no chance yet to store anything there.
+        let let_in = self.floored.filter(|_| awaited.is_some()).map(|at| at.plus_micros(SILENT_MICROS));
+        let silent = at(expected, SILENT_MICROS).max(let_in.unwrap_or(WallTime(i64::MIN)));
         let from = end.max(wall_ticks(origin, now).saturating_sub(FILL_BACK_MAX));
         let piece = self.piece(from, None);
         let due = at(piece.place.end, FILL_LAG_MICROS);
@@ -252,6 +264,23 @@ mod tests {
         // Until it is gone as well.
         let fill = Piece { place: Place { start: 5 * SECOND + 900, end: 7 * SECOND + 900 }, slate: false };
         assert_eq!(line.next(at(5_300), no(2), true, None), Some(Next::Fill(at(7_710), fill)));
+    }
+
+    #[test]
+    fn a_publish_that_was_let_in_late_has_its_time_all_the_same() {
+        let mut line = line();
+        let floor = Floor { publish: no(2), at: 4 * SECOND };
+        line.starts(at(20_000), floor);
+        let later = Floor { publish: no(2), at: 5 * SECOND };
+        line.starts(at(21_000), later);
+        // Known already.
+        line.starts(at(25_000), later);
+        line.end = Some(4 * SECOND + 90_000 - FILL_MIN + 1);
+        assert!(matches!(line.next(at(32_900), no(2), false, Some(at(32_000))), Some(Next::Look(_))));
+        assert!(matches!(line.next(at(33_000), no(2), false, Some(at(32_900))), Some(Next::Fill(..))));
+        // What is known from the beginning may have been so for long.
+        let taken_over = Line { floor: Some(later), floored: None, ..line };
+        assert!(matches!(taken_over.next(at(32_900), no(2), false, Some(at(32_000))), Some(Next::Fill(..))));
     }
 
     #[test]

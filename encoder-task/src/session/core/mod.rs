@@ -272,8 +272,8 @@ impl Core {
 
     fn bound(&mut self, now: WallTime, bounds: Bounds) {
         self.line.end = self.line.end.max(bounds.end);
-        self.line.floor = bounds.floor.or(self.line.floor);
         if let Some(floor) = bounds.floor {
+            self.line.starts(now, floor);
             self.heard_of(now, floor.publish);
         }
     }
@@ -386,6 +386,12 @@ impl Core {
     #[must_use]
     pub fn is_drained(&self) -> bool {
         self.draining && self.running.is_empty() && !self.filling && self.phase == Phase::OnAir
+    }
+
+    /// Stored chunks of which nothing is made yet, as far as they are known of.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.pending.len() + self.running.iter().filter(|(_, place)| place.is_none()).count()
     }
 
     /// No more publishes are taken.
