@@ -33,6 +33,9 @@ fn an_hour_of_the_stack() {
     let sizes = book().sizes;
     close(line(&cost.idle_hour, "interface endpoints"), sizes.endpoints * 3.0 * 0.01);
     close(line(&cost.idle_hour, "load balancer"), 0.0225 + 3.0 * 0.005);
+    // 15 metrics from log lines at least, and 30 that the services write; an alarm is a third of a metric.
+    let monthly = line(&cost.idle_hour, "metrics, alarms, dashboard, secrets") * 730.0;
+    assert!((15.0 * 0.3 + 30.0 * 0.3 + 3.0 + 0.8..30.0).contains(&monthly), "{monthly}");
     // One live in 720p fits into what is kept anyway.
     assert_eq!(cost.idle_hour, cost.stack_hour);
 }
