@@ -100,7 +100,7 @@ infra-check:
 images:
 	@infra/build/images.sh
 
-# The gateway function's zip files for arm64 and x86_64.
+# The functions' zip files for arm64 and x86_64.
 lambda:
 	@infra/build/lambda.sh
 
@@ -109,7 +109,7 @@ lambda:
 docs:
 	@UPDATE_DOCS=1 $(CARGO) nextest run --locked --workspace --lib --test docs -E '(package(service) & test(the_page)) | test(commands_and_flags)'
 
-# What the function's zip files promise: the same bytes twice, the runtime's glibc, size, start, memory. ARCH=x86_64 for one of them.
+# What the functions' zip files promise: the same bytes twice, the runtime's glibc, size, start, memory. ARCH=x86_64 for one of them.
 lambda-check:
 	@infra/check/lambda.sh $(ARCH)
 

@@ -22,6 +22,8 @@ locals {
   bucket_name   = "${var.name}-${local.account}-${var.region}"
   table_name    = var.name
   function_name = "${var.name}-gateway"
+  events_name   = "${var.name}-events"
+  bus_arn       = "arn:aws:events:${var.region}:${local.account}:event-bus/${var.event_bus}"
 
   # Of the counters and of the services' own metrics.
   metrics_namespace = "${local.watched.namespace}/${var.name}"
@@ -49,6 +51,10 @@ locals {
     gateway = templatefile("${local.data}/iam/gateway.json", merge(local.names, {
       log_group_arn = "${local.names.log_group_arn}/aws/lambda/${local.function_name}"
     }))
+    events = templatefile("${local.data}/iam/events.json", {
+      bus_arn       = local.bus_arn
+      log_group_arn = "${local.names.log_group_arn}/aws/lambda/${local.events_name}"
+    })
     edge_execution = templatefile("${local.data}/iam/execution.json", {
       repository_arn = "${local.names.repository_arn}/ingest-edge"
       log_group_arn  = "${local.names.log_group_arn}/${var.name}/edge"

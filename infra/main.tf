@@ -72,7 +72,7 @@ resource "aws_ecs_cluster" "this" {
 
   setting {
     name  = "containerInsights"
-    value = "enabled"
+    value = "disabled"
   }
 }
 
@@ -159,6 +159,26 @@ module "ingest" {
   }
 }
 
+module "events" {
+  source        = "./modules/events"
+  function      = local.events_name
+  role          = local.events_name
+  zip           = var.events_zip
+  size          = local.services.events
+  bus_arn       = local.bus_arn
+  stack         = var.name
+  account       = local.account
+  log           = var.log
+  assume_policy = local.policies.assume_lambda
+  policy        = local.policies.events
+  log_groups = {
+    edge    = module.ingest.log_group
+    gateway = module.gateway.log_group
+    encoder = module.encoders.log_group
+  }
+  log_retention_days = local.services.log_retention_days
+}
+
 module "observability" {
   source           = "./modules/observability"
   name             = var.name
@@ -167,14 +187,15 @@ module "observability" {
   alarm_topics     = var.alarm_topics
   cdn_alarm_topics = var.cdn_alarm_topics
   log_groups = {
-    edge    = module.ingest.log_group
-    gateway = module.gateway.log_group
-    encoder = module.encoders.log_group
+    edge    = module.ingest.log_group.name
+    gateway = module.gateway.log_group.name
+    encoder = module.encoders.log_group.name
   }
   dimensions = {
     balancer     = { LoadBalancer = module.ingest.balancer_arn_suffix, TargetGroup = module.ingest.target_group_arn_suffix }
     flows        = { LoadBalancer = module.ingest.balancer_arn_suffix }
     function     = { FunctionName = local.function_name }
+    events       = { FunctionName = module.events.function }
     table        = { TableName = local.table_name }
     encoders     = { ClusterName = var.name, ServiceName = module.encoders.service }
     edges        = { ClusterName = var.name, ServiceName = module.ingest.service }

@@ -56,12 +56,18 @@ output "edge_region" {
     function_arn  = module.gateway.arn
     ingest_domain = var.ingest_domain
     image         = "${module.ecr.urls["edge"]}:${var.image_tag}"
+    event_bus_arn = local.bus_arn
   }
 }
 
 output "balancer_arn" {
   description = "The load balancer of this region's edges."
   value       = module.ingest.balancer_arn
+}
+
+output "event_bus_arn" {
+  description = "Where events come out: make rules for the source `gopcast` there."
+  value       = local.bus_arn
 }
 
 output "dashboard" {

@@ -30,6 +30,18 @@ variable "gateway_zip" {
   default     = "../target/lambda/gateway-fn-arm64.zip"
 }
 
+variable "events_zip" {
+  description = "The events function's zip file, from `make lambda`."
+  type        = string
+  default     = "../target/lambda/events-fn-arm64.zip"
+}
+
+variable "event_bus" {
+  description = "Event bus in the data region that events are put on: the account's own, or the name of one that you have made."
+  type        = string
+  default     = "default"
+}
+
 variable "image_tag" {
   description = "Tag of the images in the stack's repositories, from `make images`."
   type        = string

@@ -1,26 +1,42 @@
 //! What the broadcaster of a show was told, as the commands tell it.
 
 use media::{id::BroadcastId, verdict::Code};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use service::table::{Table, Warning};
 
 use crate::output;
 
 /// One code. A contract: these fields, spelled so.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Told {
-    code: Code,
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// What it is.
+    pub code: Code,
     /// It ended the publish.
-    fatal: bool,
+    pub fatal: bool,
     /// It is so still.
-    active: bool,
-    message: String,
+    pub active: bool,
+    /// What the broadcaster was told.
+    pub message: String,
     /// On which publish last.
-    publish: u32,
-    first: String,
-    last: String,
+    pub publish: u32,
+    /// When it was found first (RFC 3339).
+    pub first: String,
+    /// When it began or ended last (RFC 3339).
+    pub last: String,
     /// How often it began.
-    count: u32,
+    pub count: u32,
+}
+
+impl Told {
+    /// How it stands, in a word or two.
+    #[must_use]
+    pub fn state(&self) -> &'static str {
+        match (self.fatal, self.active) {
+            (true, _) => "ended it",
+            (false, true) => "now",
+            (false, false) => "over",
+        }
+    }
 }
 
 impl From<Warning> for Told {
@@ -53,14 +69,9 @@ pub(crate) fn human(warnings: &[Told]) -> String {
         return String::new();
     }
     let row = |told: &Told| {
-        let state = match (told.fatal, told.active) {
-            (true, _) => "ended it",
-            (false, true) => "now",
-            (false, false) => "over",
-        };
         vec![
             told.code.as_str().to_owned(),
-            state.to_owned(),
+            told.state().to_owned(),
             told.count.to_string(),
             told.last.clone(),
             told.message.clone(),

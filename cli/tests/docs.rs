@@ -46,6 +46,36 @@ fn events() {
 }
 
 #[test]
+fn reasons_of_rebound() {
+    let given: Names = support::arms("gateway-fn/src/decide/tell.rs").into_iter().collect();
+    let page = doc("EVENTS.md");
+    let told: Names =
+        first_column(page.split("## Why a broadcast is moved").nth(1).unwrap()).into_iter().collect();
+    same("reasons of `rebound`", "docs/EVENTS.md", &given, &told);
+}
+
+#[test]
+fn arguments_of_the_services() {
+    let mut taken = Names::new();
+    for program in ["ingest-edge", "gateway-fn", "events-fn", "encoder-task"] {
+        let main = support::read(&format!("{program}/src/main.rs"));
+        let commands = main.split("commands: &[").nth(1).unwrap().split(']').next().unwrap();
+        // Pairs of a name and what it does.
+        taken.extend(commands.split('"').skip(1).step_by(4).map(str::to_owned));
+    }
+    let own = support::read("service/src/args.rs");
+    for arm in own.split("Some(\"").skip(1) {
+        let names = arm.split(')').next().unwrap();
+        taken.extend(names.split('"').filter(|name| name.starts_with('-')).map(str::to_owned));
+    }
+    let page = doc("CONFIGURATION.md");
+    let table = first_table(&page);
+    let cells = table.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+    let told: Names = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).map(str::to_owned).collect();
+    same("arguments of the services", "docs/CONFIGURATION.md", &taken, &told);
+}
+
+#[test]
 fn codes() {
     let mut sent: Names = Code::ALL.iter().map(|code| code.as_str().to_owned()).collect();
     sent.extend(support::arms("ingest-edge/src/rtmp/reason.rs"));

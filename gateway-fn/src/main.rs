@@ -13,7 +13,7 @@ use lambda_runtime::{LambdaEvent, service_fn};
 use service::{
     args::{self, Program, Wanted},
     aws, clock,
-    config::{ConfigError, Env, Secret, hop_secret},
+    config::{ConfigError, Env, Secret, hop_secret, runtime_api},
     metrics::{
         Role,
         emf::{self, Exporter},
@@ -42,12 +42,7 @@ impl Config {
             secret: hop_secret(&mut env),
             metrics: emf::Config::read(&mut env),
         };
-        // The runtime panics without these; here they are reported with the rest.
-        let _: String =
-            env.required("AWS_LAMBDA_RUNTIME_API", "the address of the Runtime API", String::new());
-        let _: String = env.required("AWS_LAMBDA_FUNCTION_NAME", "the function's name", String::new());
-        let _: String = env.required("AWS_LAMBDA_FUNCTION_VERSION", "the function's version", String::new());
-        let _: i32 = env.required("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "the function's memory in MB", 0);
+        runtime_api(&mut env);
         env.finish()?;
         Ok(config)
     }

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Builds the gateway function's zip files, for arm64 and x86_64, the same bytes from the same source: target/lambda/gateway-fn-ARCH.zip.
+# Builds the functions' zip files (the gateway, and what forwards events), for arm64 and x86_64, the same bytes from the same source:
+# target/lambda/FUNCTION-ARCH.zip.
 #
 # cargo-lambda and zig come from PyPI into target/tools, unless cargo-lambda is installed. `lambda.sh arm64` builds one of the two.
 set -eu
@@ -9,7 +10,7 @@ die() { printf 'lambda: %s\n' "$*" >&2; exit 1; }
 
 # The newest glibc of the runtime provided.al2023 (Amazon Linux 2023).
 glibc=2.34
-# What the function may weigh, zipped: a cold start reads all of it.
+# What a function may weigh, zipped: a cold start reads all of it.
 zip_max=10485760
 version=1.9.2
 
@@ -30,6 +31,8 @@ for arch in ${1:-arm64 x86_64}; do
         *) die "arm64 or x86_64, not $arch" ;;
     esac
     if command -v rustup >/dev/null; then rustup target add "$target" >&2; fi
-    cargo lambda build --release --locked -p gateway-fn --target "$target.$glibc" --lambda-dir "target/lambda/$arch" >&2
-    python3 infra/build/zip.py "target/lambda/$arch/gateway-fn/bootstrap" "target/lambda/gateway-fn-$arch.zip" "$glibc" "$zip_max"
+    cargo lambda build --release --locked -p gateway-fn -p events-fn --target "$target.$glibc" --lambda-dir "target/lambda/$arch" >&2
+    for function in gateway-fn events-fn; do
+        python3 infra/build/zip.py "target/lambda/$arch/$function/bootstrap" "target/lambda/$function-$arch.zip" "$glibc" "$zip_max"
+    done
 done

@@ -15,7 +15,7 @@ out=$root/target/release-$version
 rm -rf "$out"
 mkdir -p "$out/$name"
 
-for program in gopcast ingest-edge gateway-fn encoder-task; do
+for program in gopcast ingest-edge gateway-fn events-fn encoder-task; do
     [ -x "target/release/$program" ] || die "target/release/$program is missing: make build"
     install -m 0755 "target/release/$program" "$out/$name/$program"
 done
@@ -30,7 +30,7 @@ export SOURCE_DATE_EPOCH
 python3 infra/build/sbom.py "$version" >"$out/$name.cdx.json"
 tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" -C "$out" -c "$name" | gzip -n -9 >"$out/$name.tar.gz"
 rm -rf "${out:?}/$name"
-for zip in target/lambda/gateway-fn-*.zip; do
+for zip in target/lambda/gateway-fn-*.zip target/lambda/events-fn-*.zip; do
     [ ! -e "$zip" ] || cp "$zip" "$out/"
 done
 (cd "$out" && sha256sum -- * >SHA256SUMS)

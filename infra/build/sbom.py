@@ -1,16 +1,20 @@
 """The software bill of materials of the programs: CycloneDX 1.5 from `cargo metadata` and player/package-lock.json.
 
-Usage: sbom.py VERSION. Lists what the four programs link on this platform (no test or build tools) and what the pages bundle. The same text
+Usage: sbom.py VERSION. Lists what the programs link on this platform (no test or build tools) and what the pages bundle. The same text
 from the same lock files: no time but SOURCE_DATE_EPOCH's, no random serial.
 """
 
+import base64
 import datetime
 import json
 import os
 import subprocess
 import sys
 
-PROGRAMS = {"cli", "ingest-edge", "gateway-fn", "encoder-task"}
+PROGRAMS = {"cli", "ingest-edge", "gateway-fn", "events-fn", "encoder-task"}
+
+# What player/build.mjs puts into the pages. What these depend on is listed with them, for parts of it are in their bundles.
+BUNDLED = {"dashjs", "@fontsource-variable/inter"}
 
 
 def linked(metadata):
@@ -48,10 +52,18 @@ def crates():
 def pages():
     with open("player/package-lock.json") as file:
         packages = json.load(file)["packages"]
-    for path, package in sorted(packages.items()):
-        if path and not package.get("dev"):
-            name = path.split("node_modules/")[-1]
-            yield {"type": "library", "name": name, "version": package["version"], "purl": f"pkg:npm/{name.replace('@', '%40')}@{package['version']}"}
+    bundled = {path.split("node_modules/")[-1]: package for path, package in packages.items() if path and not package.get("dev")}
+    for name in BUNDLED - set(bundled):
+        sys.exit(f"player/package-lock.json has {name} not at all, or for development only: the pages bundle it")
+    for name, package in sorted(bundled.items()):
+        version = package["version"]
+        component = {"type": "library", "name": name, "version": version, "purl": f"pkg:npm/{name.replace('@', '%40')}@{version}"}
+        algorithm, _, digest = package.get("integrity", "").partition("-")
+        if algorithm == "sha512":
+            component["hashes"] = [{"alg": "SHA-512", "content": base64.b64decode(digest).hex()}]
+        if package.get("license"):
+            component["licenses"] = [{"expression": package["license"]}]
+        yield component
 
 
 def main():

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What the function's zip files promise: infra/build/lambda.sh sees to glibc and size; here they are built twice, the second time from a copy
+# What the functions' zip files promise: infra/build/lambda.sh sees to glibc and size; here they are built twice, the second time from a copy
 # of the sources elsewhere, and must be the same bytes; then each is started against a Runtime API (lambda.py).
 #
 # Usage: lambda.sh [arm64|x86_64]. START_MS: most milliseconds of a start, 50 unless a busy machine needs more.
@@ -17,8 +17,10 @@ ln -s "$root/target/tools" "$copy/target/tools"
 printf 'lambda-check: the same again, from %s\n' "$copy" >&2
 "$copy/infra/build/lambda.sh" $arches
 for arch in $arches; do
-    cmp "target/lambda/gateway-fn-$arch.zip" "$copy/target/lambda/gateway-fn-$arch.zip" || { printf 'lambda-check: %s: not the same bytes\n' "$arch" >&2; exit 1; }
-    printf 'lambda-check: %s: the same bytes twice\n' "$arch" >&2
-    python3 infra/check/lambda.py "target/lambda/gateway-fn-$arch.zip" "${START_MS:-50}"
+    for zip in gateway-fn-$arch.zip events-fn-$arch.zip; do
+        cmp "target/lambda/$zip" "$copy/target/lambda/$zip" || { printf 'lambda-check: %s: not the same bytes\n' "$zip" >&2; exit 1; }
+        printf 'lambda-check: %s: the same bytes twice\n' "$zip" >&2
+        python3 infra/check/lambda.py "target/lambda/$zip" "${START_MS:-50}"
+    done
 done
 rm -rf "$copy"

@@ -93,7 +93,7 @@ secret='arn:aws:secretsmanager:eu-west-1:123456789012:secret:tls-AbCdEf'
 python3 - "$work/viewer.pem" "$secret" >main.auto.tfvars.json <<'PY'
 import json, sys
 print(json.dumps({
-    "region": "eu-west-1", "ingest_domain": "ingest.example.com", "tls_secret_arn": sys.argv[2], "gateway_zip": "tests/function.zip",
+    "region": "eu-west-1", "ingest_domain": "ingest.example.com", "tls_secret_arn": sys.argv[2], "gateway_zip": "tests/function.zip", "events_zip": "tests/function.zip",
     "image_tag": "1.0.0", "disposable": True, "viewer_keys": {"check": open(sys.argv[1]).read()},
 }))
 PY
@@ -120,7 +120,7 @@ apply_twice "$work/plan.json"
 terraform output -json edge_region >edge.json
 python3 - "$secret" >edge-region/main.auto.tfvars.json <<'PY'
 import json, sys
-print(json.dumps({"region": "us-east-1", "stack": json.load(open("edge.json")), "tls_secret_arn": sys.argv[1], "disposable": True}))
+print(json.dumps({"region": "us-east-1", "stack": json.load(open("edge.json")), "tls_secret_arn": sys.argv[1], "events_zip": "../tests/function.zip", "disposable": True}))
 PY
 say "apply, and a second plan, of another region's edges"
 (cd edge-region && init && apply_twice "$work/plan-edge-region.json")
@@ -131,6 +131,8 @@ else
     say "what is open, and what the CDN does"
     python3 check/access.py "$work/plan.json" "$work/plan-edge-region.json" "$root/docs/INFRA-ACCESS.md"
     python3 check/cdn.py "$work/plan.json" data/cdn.json
+    say "what the processes are told"
+    python3 check/env.py "$root/docs/CONFIGURATION.md" "$work/plan.json" "$work/plan-edge-region.json"
 fi
 
 say "destroy"

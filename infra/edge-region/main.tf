@@ -1,5 +1,5 @@
 # A region that has only edges. They take broadcasters in near where they are, store chunks in the data region's bucket and tell its
-# gateway; nothing else is here. Apply the root module first, this once for each region, then the root module again with
+# gateway; what their log tells of goes on the data region's event bus; nothing else is here. Apply the root module first, this once for each region, then the root module again with
 # `edge_regions = { REGION = balancer_arn }`.
 
 terraform {
@@ -29,6 +29,8 @@ locals {
   name     = var.stack.name
   account  = data.aws_caller_identity.this.account_id
 
+  events_name = "${var.stack.name}-events"
+
   # Without endpoints: the region's own would lead to its own bucket and functions.
   network = merge(jsondecode(file("${local.data}/network.json")), { gateway_endpoints = [], interface_endpoints = [] })
 
@@ -48,7 +50,7 @@ resource "aws_ecs_cluster" "this" {
 
   setting {
     name  = "containerInsights"
-    value = "enabled"
+    value = "disabled"
   }
 }
 
@@ -94,4 +96,24 @@ module "ingest" {
 
     GOPCAST_METRICS_NAMESPACE = "${jsondecode(file("${path.module}/../data/observability.json")).namespace}/${var.stack.name}"
   }
+}
+
+# CloudWatch Logs invokes functions of its own region only; this one calls the bus in the data region.
+module "events" {
+  source        = "../modules/events"
+  function      = local.events_name
+  role          = "${local.name}-${var.region}-events"
+  zip           = var.events_zip
+  size          = local.services.events
+  bus_arn       = var.stack.event_bus_arn
+  stack         = local.name
+  account       = local.account
+  log           = var.log
+  assume_policy = templatefile("${local.data}/iam/assume-lambda.json", {})
+  policy = templatefile("${local.data}/iam/events.json", {
+    bus_arn       = var.stack.event_bus_arn
+    log_group_arn = "arn:aws:logs:${var.region}:${local.account}:log-group:/aws/lambda/${local.events_name}"
+  })
+  log_groups         = { edge = module.ingest.log_group }
+  log_retention_days = local.services.log_retention_days
 }

@@ -12,6 +12,7 @@ variable "stack" {
     function_arn  = string
     ingest_domain = string
     image         = string
+    event_bus_arn = string
   })
 
   validation {
@@ -23,6 +24,12 @@ variable "stack" {
 variable "tls_secret_arn" {
   description = "Secret in this region with the edge's certificate: JSON with `certificate` and `private_key`, PEM. Replicate the data region's."
   type        = string
+}
+
+variable "events_zip" {
+  description = "The events function's zip file, from `make lambda`."
+  type        = string
+  default     = "../../target/lambda/events-fn-arm64.zip"
 }
 
 variable "log" {

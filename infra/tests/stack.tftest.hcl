@@ -19,6 +19,9 @@ mock_provider "aws" {
   mock_resource "aws_lambda_function" {
     defaults = { arn = "arn:aws:lambda:eu-west-1:123456789012:function:gopcast-gateway" }
   }
+  mock_resource "aws_cloudwatch_log_group" {
+    defaults = { arn = "arn:aws:logs:eu-west-1:123456789012:log-group:group" }
+  }
   mock_resource "aws_cloudwatch_event_rule" {
     defaults = { arn = "arn:aws:events:eu-west-1:123456789012:rule/gopcast-gateway-sweep" }
   }
@@ -60,6 +63,7 @@ variables {
   ingest_domain  = "ingest.example.com"
   tls_secret_arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:tls-AbCdEf"
   gateway_zip    = "tests/function.zip"
+  events_zip     = "tests/function.zip"
   image_tag      = "1.0.0"
 }
 
@@ -98,6 +102,15 @@ run "defaults" {
     error_message = "the schedule sends what the gateway takes for a sweep"
   }
   assert {
+    condition     = output.event_bus_arn == "arn:aws:events:eu-west-1:123456789012:event-bus/default"
+    error_message = "events are put on the account's own bus"
+  }
+  # One call of the bus: 4 tries of 5 s, and waits of 0.1 to 0.4 s.
+  assert {
+    condition     = local.services.events.timeout > 21
+    error_message = "the events function has the time that its tries take"
+  }
+  assert {
     condition     = local.cdn.error_ttl <= 1
     error_message = "an error is not kept for more than a second"
   }
@@ -112,6 +125,7 @@ run "what_is_asked_for_is_there" {
     zone_id                  = "Z1"
     viewer_keys              = { one = "-----BEGIN PUBLIC KEY-----\n" }
     encoders                 = { min = 3, max = 5 }
+    event_bus                = "shows"
   }
   assert {
     condition     = output.playback_base_url == "https://watch.example.com"
@@ -124,6 +138,10 @@ run "what_is_asked_for_is_there" {
   assert {
     condition     = length(aws_route53_record.ingest) == 1 && length(aws_route53_record.playback) == 2
     error_message = "records are made in the zone"
+  }
+  assert {
+    condition     = endswith(output.event_bus_arn, ":event-bus/shows") && output.edge_region.event_bus_arn == output.event_bus_arn
+    error_message = "events are put on the bus that was named, other regions' too"
   }
   assert {
     condition     = length(output.cli.signing.key_ids) == 1

@@ -214,6 +214,14 @@ pub fn hop_secret(env: &mut Env) -> Secret {
     env.secret("GOPCAST_HOP_SECRET", "the secret that the gateway and the encoders share", HOP_SECRET_MIN)
 }
 
+/// What Lambda sets for every function. The runtime panics without it; read here, it is reported with the rest.
+pub fn runtime_api(env: &mut Env) {
+    let _: String = env.required("AWS_LAMBDA_RUNTIME_API", "the address of the Runtime API", String::new());
+    let _: String = env.required("AWS_LAMBDA_FUNCTION_NAME", "the function's name", String::new());
+    let _: String = env.required("AWS_LAMBDA_FUNCTION_VERSION", "the function's version", String::new());
+    let _: i32 = env.required("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "the function's memory in MB", 0);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

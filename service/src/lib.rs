@@ -1,5 +1,5 @@
 //! How a gopcast process lives: configuration from the environment, time, telemetry, drain, backoff, the signed private hop
-//! and the AWS clients with what gopcast says through them (bucket, table, gateway).
+//! and the AWS clients with what gopcast says through them (bucket, table, gateway, event bus).
 //!
 //! Nothing here decides anything about a show; the pure cores of the services do.
 
@@ -7,11 +7,13 @@ pub mod args;
 pub mod aws;
 pub mod backoff;
 pub mod bucket;
+pub mod bus;
 pub mod clock;
 pub mod config;
 pub mod drain;
 pub mod gateway;
 pub mod index;
+pub mod logged;
 pub mod metrics;
 pub mod ops;
 pub mod sign;

@@ -4,6 +4,7 @@
 //! logs that the test has not named.
 
 use std::{
+    collections::BTreeMap,
     ffi::OsStr,
     fs,
     net::TcpListener,
@@ -365,15 +366,37 @@ impl Stack {
         Ok(text)
     }
 
+    /// What must be in no log: the stream keys, which publishers are told by the ready line alone, and the hop secret.
+    fn secrets(&self) -> Result<Vec<String>> {
+        let keys: BTreeMap<String, String> = serde_json::from_str(&self.private("keys.json")?)?;
+        let told = self.ready.lives.iter().map(|live| live.key.clone());
+        let secrets: Vec<_> = keys.into_values().chain(told).chain([self.private("hop-secret")?]).collect();
+        anyhow::ensure!(secrets.iter().all(|secret| secret.len() >= 16), "no secret is that short");
+        Ok(secrets)
+    }
+
+    fn private(&self, name: &str) -> Result<String> {
+        let path = self.data.join(name);
+        fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
+    }
+
     /// Stops it as Ctrl-C does and checks what it leaves behind.
     ///
     /// # Errors
-    /// When it does not end in time with exit code 0, or a log has an ERROR that was not allowed.
+    /// When it does not end in time with exit code 0, or a log has a secret, or an ERROR that was not allowed.
     pub fn stop(mut self) -> Result<()> {
         self.process.signal(Signal::SIGTERM)?;
         let status = self.process.wait(STOPPED_WITHIN)?;
         anyhow::ensure!(status.success(), "gopcast up ended with {status}:\n{}", self.process.err.text());
-        let errors: Vec<String> = read_logs(&self.data)?
+        let log = read_logs(&self.data)?;
+        let (out, err) = (self.process.out.all(), self.process.err.text());
+        // The first line is the ready line.
+        let lines = log.lines().chain(err.lines()).chain(out.iter().skip(1).map(String::as_str));
+        for secret in self.secrets()? {
+            let told = lines.clone().find(|line| line.contains(&secret));
+            anyhow::ensure!(told.is_none(), "a secret is in the log: {told:?}");
+        }
+        let errors: Vec<String> = log
             .lines()
             .filter(|line| {
                 let level = serde_json::from_str::<Value>(line)

@@ -96,6 +96,12 @@ fn an_operator_of_a_stack_in_aws() -> Result<()> {
         Some(2)
     );
     assert_eq!(operator.json(&["--stack", "prod", "broadcast", "list", "shoes", "--json"])?, json!([]));
+    // What the table knows; nobody reaches the processes from here.
+    let seen = operator.json(&["--stack", "prod", "top", "--once", "--json"])?;
+    assert_eq!((seen["lives"].as_array().map(Vec::len), &seen["edges"]), (Some(2), &json!([])));
+    assert!(
+        seen["encoders"].as_array().is_some_and(|encoders| encoders.iter().all(|e| e["state"] == "ready"))
+    );
     // Asks the gateway function.
     assert!(operator.refused(&["--stack", "prod", "live", "end", "shoes"])?.1.contains("not on air"));
 

@@ -115,7 +115,7 @@ fn encoders(book: &Book, ladder: Profile, lives: f64) -> anyhow::Result<f64> {
 fn stack_hour(book: &Book, encoders: f64) -> anyhow::Result<Bill> {
     let sizes = &book.sizes;
     let monthly = book.usd("alarm_month")? * sizes.alarms
-        + book.usd("metric_month")? * sizes.counters
+        + book.usd("metric_month")? * sizes.metrics
         + book.usd("dashboard_month")?
         // The certificate's and the hop's.
         + book.usd("secret_month")? * 2.0;

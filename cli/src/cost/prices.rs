@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
+use service::metrics::{Metric, Role, Sent};
 
 const PRICES: &str = include_str!("../../../infra/data/prices.json");
 const SERVICES: &str = include_str!("../../../infra/data/services.json");
@@ -108,7 +109,8 @@ pub(crate) struct Sizes {
     pub(crate) zones: f64,
     pub(crate) endpoints: f64,
     pub(crate) alarms: f64,
-    pub(crate) counters: f64,
+    /// In CloudWatch: those made from log lines, and those that the services write.
+    pub(crate) metrics: f64,
 }
 
 /// The prices of a region, and what a show uses.
@@ -161,6 +163,12 @@ impl Book {
     }
 }
 
+/// Metrics that the services themselves send to CloudWatch (docs/METRICS.md).
+fn own_metrics() -> f64 {
+    let sent = Role::ALL.into_iter().flat_map(Metric::of).filter(|metric| metric.def().sent == Sent::Cloud);
+    sent.map(|_| 1.0).sum()
+}
+
 fn sizes() -> anyhow::Result<Sizes> {
     let read = |text, name: &str| {
         serde_json::from_str::<serde_json::Value>(text)
@@ -199,6 +207,6 @@ fn sizes() -> anyhow::Result<Sizes> {
         zones: number(&network, "/zones")?,
         endpoints: count(&network, "/interface_endpoints")?,
         alarms: count(&watched, "/alarms")? + count(&watched, "/cdn_alarms")?,
-        counters: count(&watched, "/counters")?,
+        metrics: count(&watched, "/counters")? + own_metrics(),
     })
 }

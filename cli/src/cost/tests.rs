@@ -33,6 +33,9 @@ fn an_hour_of_the_stack() {
     let sizes = book().sizes;
     close(line(&cost.idle_hour, "interface endpoints"), sizes.endpoints * 3.0 * 0.01);
     close(line(&cost.idle_hour, "load balancer"), 0.0225 + 3.0 * 0.005);
+    // 15 metrics from log lines at least, and 30 that the services write; an alarm is a third of a metric.
+    let monthly = line(&cost.idle_hour, "metrics, alarms, dashboard, secrets") * 730.0;
+    assert!((15.0 * 0.3 + 30.0 * 0.3 + 3.0 + 0.8..30.0).contains(&monthly), "{monthly}");
     // One live in 720p fits into what is kept anyway.
     assert_eq!(cost.idle_hour, cost.stack_hour);
 }
@@ -112,6 +115,41 @@ fn every_number_says_where_it_is_from() {
     }
     let error = format!("{:#}", Book::load("mars-1").unwrap_err());
     assert!(error.contains("eu-west-1, us-east-1"), "{error}");
+}
+
+/// The numbers that the pages name are the formula's, to the hundredth or to the thousandth part.
+#[test]
+fn the_pages_name_these_numbers() {
+    let show = |ladder, hours: f64, lives, viewers: f64| {
+        let show = Show { ladder, hours, lives, viewer_hours: hours * viewers, ..NOTHING };
+        cost(&book(), &show).unwrap()
+    };
+    let (p720, p1080) = (Profile::P720, Profile::P1080);
+    let one = show(p720, 1.0, 1.0, 0.0);
+    let operations = include_str!("../../../docs/OPERATIONS.md");
+    let page = include_str!("../../../docs/COST.md");
+    let all = |cost: super::model::Cost| -> Vec<f64> {
+        std::iter::once(cost.total.usd).chain(cost.elsewhere.iter().map(|line| line.usd)).collect()
+    };
+    let rows = [
+        (operations, "the stack for an hour with nothing on air", vec![one.idle_hour.usd]),
+        (operations, "and an hour of one live in 720p on air", vec![one.stream_hour.usd]),
+        (operations, "an hour that one person watches it", vec![one.viewer_hour.usd]),
+        (page, "1 h in 720p, nobody watches", all(one)),
+        (page, "1 h in 720p, 500 watch", all(show(p720, 1.0, 1.0, 500.0))),
+        (page, "1 h in 1080p, 500 watch", all(show(p1080, 1.0, 1.0, 500.0))),
+        (page, "300 h in 720p, 10 lives at once, 100 watch each", all(show(p720, 300.0, 10.0, 100.0))),
+        (page, "300 h in 1080p, 10 lives at once, 100 watch each", all(show(p1080, 300.0, 10.0, 100.0))),
+    ];
+    for (page, row, real) in rows {
+        let told = page.lines().find_map(|line| line.strip_prefix(&format!("| {row} |"))).unwrap();
+        let told: Vec<f64> = told.split('|').filter_map(|cell| cell.trim().parse().ok()).collect();
+        let is_near = |(told, real): (&f64, &f64)| (told - real).abs() <= (real * 0.001).max(0.01);
+        assert!(
+            told.len() == real.len() && told.iter().zip(&real).all(is_near),
+            "{row}: {told:?}, not {real:?}"
+        );
+    }
 }
 
 #[test]

@@ -101,14 +101,14 @@ impl Hub {
             }
             return;
         }
-        if event.is_for_people() {
+        if event::is_for_people(&event) {
             let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
             recent.truncate(RECENT_MAX - 1);
             recent.push_front(event.clone());
         }
         let mut out = self.lock();
         self.note_placeholders(&mut out, &event);
-        if !self.json && !event.is_for_people() {
+        if !self.json && !event::is_for_people(&event) {
             return;
         }
         match &mut out.early {
@@ -166,7 +166,7 @@ impl Hub {
         let Some(live) = event.text("live").and_then(|live| live.parse::<LiveId>().ok()) else { return };
         let broadcast = event.text("broadcast");
         let taken = match event.event.as_str() {
-            event::PUBLISH_STARTED if event.is_placeholder() => {
+            event::PUBLISH_STARTED if event::is_placeholder(event) => {
                 out.fillers.extend(broadcast.map(|broadcast| (live.clone(), broadcast.to_owned())));
                 false
             }
@@ -184,7 +184,7 @@ impl Hub {
     }
 
     fn spell(&self, event: &Event) -> String {
-        if self.json { event.json() } else { event.human() }
+        if self.json { event.json() } else { event::human(event) }
     }
 
     fn print(&self, out: &Out, line: String) {

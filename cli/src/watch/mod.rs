@@ -3,6 +3,7 @@
 //!
 //! Invariant: only reading. What can't be reached is left out of the snapshot and named in `unreachable`.
 
+mod columns;
 mod scrape;
 mod screen;
 pub mod top;
@@ -19,6 +20,8 @@ use media::{
 };
 use serde::{Deserialize, Serialize};
 use service::table::{Broadcast, Encoder, Live, State, Table, TableError};
+
+use crate::warnings::Told;
 
 use self::scrape::Scrape;
 
@@ -69,6 +72,9 @@ pub struct LiveSeen {
     pub latency_seconds: Option<f64>,
     /// How far the live timeline's end is behind now, in seconds. Grows while nothing is committed.
     pub behind_seconds: Option<f64>,
+    /// What its broadcaster was told in this broadcast: what is so still, then what is over, the latest first.
+    #[serde(default)]
+    pub warnings: Vec<Told>,
 }
 
 /// An encoder.
@@ -211,14 +217,18 @@ impl Watcher {
             epoch: None,
             latency_seconds: None,
             behind_seconds: None,
+            warnings: Vec::new(),
         };
         let Some(broadcast) = current.filter(|broadcast| broadcast.state != State::Ended) else {
             return Ok(seen);
         };
-        let (binding, row) = tokio::try_join!(
+        let (binding, row, warnings) = tokio::try_join!(
             self.table.binding(&broadcast.broadcast),
-            self.table.last_row(&broadcast.broadcast)
+            self.table.last_row(&broadcast.broadcast),
+            self.table.warnings(&broadcast.broadcast)
         )?;
+        seen.warnings = warnings.into_iter().map(Told::from).collect();
+        seen.warnings.sort_by_key(|told| !told.active);
         seen.state = state(&broadcast).to_owned();
         seen.filler = broadcast.filler;
         seen.since = Some(broadcast.availability_start.unwrap_or(broadcast.opened).rfc3339());

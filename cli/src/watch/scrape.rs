@@ -69,7 +69,8 @@ impl Scrape {
     pub(super) fn total(&self, name: &str) -> f64 {
         let of =
             |key: &str| key.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('{'));
-        self.values.iter().filter(|(key, _)| of(key)).map(|(_, value)| value).sum()
+        // Not `sum`, which makes -0 of nothing.
+        self.values.iter().filter(|(key, _)| of(key)).fold(0.0, |total, (_, value)| total + value)
     }
 
     /// A counter's growth a second.
@@ -103,6 +104,7 @@ mod tests {
         );
         let now = Scrape::read("a 5\nb_total{code=\"x y\"} 2\nh_sum 10\nh_count 4\n");
         assert_eq!((last.value("a"), last.total("b_total"), last.value("none")), (1.0, 5.0, 0.0));
+        assert!(last.total("none").is_sign_positive());
         assert_eq!(now.mean_since(Some(&last), "h"), Some(3.0));
         assert_eq!(now.mean_since(Some(&now), "h"), Some(2.5), "nothing new: over all");
         assert_eq!(now.mean_since(None, "none"), None);

@@ -8,11 +8,16 @@ use std::{
 use anyhow::Context as _;
 use service::clock;
 
-use super::{Snapshot, Watcher, scrape, screen};
+use super::{
+    Snapshot, Watcher, scrape,
+    screen::{self, Screen},
+};
 use crate::{args::TopArgs, exit::Exit, output, stack::Stack};
 
-/// Width where there is no terminal that has one.
-const WIDTH: usize = 200;
+/// The screen where there is no terminal: as wide and as long as need be.
+const PAPER: Screen = Screen { width: 200, height: usize::MAX, colours: false };
+/// Set to anything, it asks programs for no colours (<https://no-color.org>).
+const NO_COLOR: &str = "NO_COLOR";
 /// Switches to the terminal's other screen, and hides the cursor.
 const ENTER: &str = "\x1b[?1049h\x1b[?25l";
 /// Back to the screen as it was, the cursor shown.
@@ -40,7 +45,7 @@ pub async fn run(args: TopArgs) -> anyhow::Result<Exit> {
     let mut source = Source::of(&stack).await;
     let every = Duration::from_secs_f64(args.every);
     if args.stack.json {
-        return each(every, args.once, async || {
+        return each(every, args.once, tokio::signal::ctrl_c(), async || {
             output::json(&source.look().await?)?;
             anyhow::Ok(())
         })
@@ -50,11 +55,11 @@ pub async fn run(args: TopArgs) -> anyhow::Result<Exit> {
     source.look().await?;
     tokio::time::sleep(every.min(FIRST_PAUSE)).await;
     if args.once || !std::io::stdout().is_terminal() {
-        output::print(&screen::text(&source.look().await?, WIDTH));
+        output::print(&screen::text(&source.look().await?, PAPER));
         return Ok(Exit::Done);
     }
     let _other = OtherScreen::enter();
-    each(every, false, async || {
+    each(every, false, tokio::signal::ctrl_c(), async || {
         draw(&source.look().await?);
         anyhow::Ok(())
     })
@@ -64,23 +69,27 @@ pub async fn run(args: TopArgs) -> anyhow::Result<Exit> {
 /// Wait for the second look.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Does it now and at each interval, until Ctrl-C.
+/// Does it now and at each interval, until `stop` (Ctrl-C), which is heard in the middle of it as well.
 async fn each(
     every: Duration,
     once: bool,
+    stop: impl Future<Output = std::io::Result<()>>,
     mut act: impl AsyncFnMut() -> anyhow::Result<()>,
 ) -> anyhow::Result<Exit> {
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-    loop {
-        tokio::select! {
-            stop = tokio::signal::ctrl_c() => return stop.map(|()| Exit::Done).map_err(Into::into),
-            _ = ticks.tick() => {}
+    let acts = async {
+        loop {
+            ticks.tick().await;
+            act().await?;
+            if once {
+                return Ok(Exit::Done);
+            }
         }
-        act().await?;
-        if once {
-            return Ok(Exit::Done);
-        }
+    };
+    tokio::select! {
+        stopped = stop => stopped.map(|()| Exit::Done).map_err(Into::into),
+        ended = acts => ended,
     }
 }
 
@@ -122,10 +131,15 @@ async fn ask(endpoint: &super::Endpoint) -> anyhow::Result<Snapshot> {
 }
 
 fn draw(snapshot: &Snapshot) {
-    let (width, height) = terminal_size::terminal_size()
-        .map_or((WIDTH, usize::MAX), |(width, height)| (width.0.into(), height.0.into()));
-    let text = screen::text(snapshot, width);
-    let lines: Vec<_> = text.lines().take(height.saturating_sub(1)).collect();
+    let colours = std::env::var_os(NO_COLOR).is_none_or(|value| value.is_empty());
+    let screen = terminal_size::terminal_size().map_or(PAPER, |(width, height)| Screen {
+        width: width.0.into(),
+        // The cursor stands below.
+        height: usize::from(height.0).saturating_sub(1),
+        colours,
+    });
+    let text = screen::text(snapshot, screen);
+    let lines: Vec<_> = text.lines().take(screen.height).collect();
     let mut out = std::io::stdout().lock();
     let body = lines.join(&format!("{CLEAR_LINE}\r\n"));
     // A terminal that is gone ends the loop by its hang-up.
@@ -146,5 +160,23 @@ impl Drop for OtherScreen {
     fn drop(&mut self) {
         print!("{LEAVE}");
         let _ = std::io::stdout().flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stop_is_heard_while_looking() {
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        let mut stop = Some(stop);
+        let stopped = async { stopped.await.map_err(std::io::Error::other) };
+        let done = each(Duration::from_secs(1), false, stopped, async || {
+            stop.take().unwrap().send(()).unwrap();
+            // An answer that never comes.
+            std::future::pending().await
+        });
+        assert_eq!(done.await.unwrap(), Exit::Done);
     }
 }

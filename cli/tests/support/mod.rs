@@ -31,7 +31,7 @@ impl Source {
 
     /// Whether it is of one of the three services.
     pub(crate) fn is_service(&self) -> bool {
-        ["ingest-edge", "gateway-fn", "encoder-task", "service"]
+        ["ingest-edge", "gateway-fn", "events-fn", "encoder-task", "service"]
             .iter()
             .any(|name| self.path.starts_with(root().join(name).join("src")))
     }

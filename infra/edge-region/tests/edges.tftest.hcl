@@ -13,6 +13,12 @@ mock_provider "aws" {
   mock_resource "aws_iam_role" {
     defaults = { arn = "arn:aws:iam::123456789012:role/role" }
   }
+  mock_resource "aws_cloudwatch_log_group" {
+    defaults = { arn = "arn:aws:logs:us-east-1:123456789012:log-group:group" }
+  }
+  mock_resource "aws_lambda_function" {
+    defaults = { arn = "arn:aws:lambda:us-east-1:123456789012:function:gopcast-events" }
+  }
   mock_resource "aws_lb" {
     defaults = { arn = "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/net/gopcast-ingest/0123456789abcdef" }
   }
@@ -29,6 +35,7 @@ mock_provider "aws" {
 
 variables {
   region         = "us-east-1"
+  events_zip     = "../tests/function.zip"
   tls_secret_arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:tls-AbCdEf"
   stack = {
     name          = "gopcast"
@@ -37,6 +44,7 @@ variables {
     function_arn  = "arn:aws:lambda:eu-west-1:123456789012:function:gopcast-gateway"
     ingest_domain = "ingest.example.com"
     image         = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/gopcast/ingest-edge:1.0.0"
+    event_bus_arn = "arn:aws:events:eu-west-1:123456789012:event-bus/default"
   }
 }
 

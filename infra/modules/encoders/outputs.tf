@@ -1,5 +1,5 @@
 output "log_group" {
-  value = aws_cloudwatch_log_group.this.name
+  value = { name = aws_cloudwatch_log_group.this.name, arn = aws_cloudwatch_log_group.this.arn }
 }
 
 output "service" {

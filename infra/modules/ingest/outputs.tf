@@ -15,7 +15,7 @@ output "service" {
 }
 
 output "log_group" {
-  value = aws_cloudwatch_log_group.this.name
+  value = { name = aws_cloudwatch_log_group.this.name, arn = aws_cloudwatch_log_group.this.arn }
 }
 
 output "dns_name" {
