@@ -310,7 +310,7 @@ mod tests {
             "12 ms",
             "demo: nothing was committed for 31 s",
             "e2 is silent and has 1 broadcasts",
-            "e1 can't keep up and leaves out rungs",
+            "encoder-1-3ced can't keep up and leaves out rungs",
             "edge-1: 9 chunks wait",
             "e2 can't be asked: no answer in time",
             "WARNINGS\ndemo  gop-long  now, 09:59:30, 2 times\n  The keyframes are 8.0 s apart",
