@@ -9,12 +9,11 @@ use anyhow::Context;
 use events_fn::{forward::Forwarder, logs::Invocation};
 use lambda_runtime::{LambdaEvent, service_fn};
 use service::{
-    args::{self, Program, Wanted},
+    args::Program,
     aws,
     bus::{BusArn, EventBus},
     clock::Clock,
     config::{ConfigError, Env, runtime_api},
-    telemetry,
 };
 
 const PROGRAM: Program = Program {
@@ -51,17 +50,10 @@ impl Config {
 }
 
 fn main() -> anyhow::Result<ExitCode> {
-    let mut env = Env::process();
-    match PROGRAM.wanted() {
-        Ok(Wanted::Serve) => {}
-        Ok(_) => {
-            telemetry::check(&mut env);
-            return Ok(args::check_config(env, Config::read, |_| None::<String>));
-        }
+    let config = match PROGRAM.settings(Config::read, |_| None::<String>) {
+        Ok(config) => config.context("the events function can't start")?,
         Err(code) => return Ok(code),
-    }
-    telemetry::init(&mut env, "events-fn");
-    let config = Config::read(env).context("the events function can't start")?;
+    };
     // One invocation at a time per process, as Lambda has it: one thread starts fastest.
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(run(config))?;
     Ok(ExitCode::SUCCESS)

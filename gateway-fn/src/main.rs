@@ -11,7 +11,7 @@ use anyhow::Context;
 use gateway_fn::handle::Gateway;
 use lambda_runtime::{LambdaEvent, service_fn};
 use service::{
-    args::{self, Program, Wanted},
+    args::Program,
     aws, clock,
     config::{ConfigError, Env, Secret, hop_secret, runtime_api},
     metrics::{
@@ -19,7 +19,6 @@ use service::{
         emf::{self, Exporter},
     },
     table::Table,
-    telemetry,
 };
 
 const PROGRAM: Program = Program {
@@ -49,17 +48,10 @@ impl Config {
 }
 
 fn main() -> anyhow::Result<ExitCode> {
-    let mut env = Env::process();
-    match PROGRAM.wanted() {
-        Ok(Wanted::Serve) => {}
-        Ok(_) => {
-            telemetry::check(&mut env);
-            return Ok(args::check_config(env, Config::read, |_| None::<String>));
-        }
+    let config = match PROGRAM.settings(Config::read, |_| None::<String>) {
+        Ok(config) => config.context("the gateway function can't start")?,
         Err(code) => return Ok(code),
-    }
-    telemetry::init(&mut env, "gateway-fn");
-    let config = Config::read(env).context("the gateway function can't start")?;
+    };
     // One event at a time per process, as Lambda has it: one thread starts fastest.
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(run(config))?;
     Ok(ExitCode::SUCCESS)

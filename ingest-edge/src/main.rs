@@ -16,16 +16,14 @@ use ingest_edge::{
     upload::{Budget, PROCESS_BYTES_MAX},
 };
 use service::{
-    args::{self, Program, Wanted},
+    args::Program,
     aws,
     bucket::Bucket,
     clock::Clock,
-    config::Env,
     drain, event,
     gateway::Gateway,
     metrics::{Role, emf},
     ops::Ops,
-    telemetry,
 };
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -37,19 +35,11 @@ const PROGRAM: Program = Program {
 };
 
 fn main() -> Result<ExitCode> {
-    let mut env = Env::process();
-    match PROGRAM.wanted() {
-        Ok(Wanted::Serve) => {}
-        Ok(_) => {
-            telemetry::check(&mut env);
-            return Ok(args::check_config(env, Config::read, |config| {
-                Certificate::load(&config.certificate, &config.key).err()
-            }));
-        }
+    let further = |config: &Config| Certificate::load(&config.certificate, &config.key).err();
+    let config = match PROGRAM.settings(Config::read, further) {
+        Ok(config) => config?,
         Err(code) => return Ok(code),
-    }
-    telemetry::init(&mut env, "ingest-edge");
-    let config = Config::read(env)?;
+    };
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(config))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -2,7 +2,10 @@
 
 use std::{fmt::Display, process::ExitCode};
 
-use crate::config::{ConfigError, Env};
+use crate::{
+    config::{ConfigError, Env},
+    telemetry,
+};
 
 /// What a program is asked to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +78,26 @@ impl Program {
                 Err(ExitCode::from(2))
             }
         }
+    }
+
+    /// The settings of a program that only serves, read from the environment; everything else that it may be called with is done here. `further`
+    /// looks at what the values point to, for `--check-config`.
+    ///
+    /// # Errors
+    /// The exit code when there is nothing more to do. What is wrong with the settings is in the value.
+    pub fn settings<T, E: Display>(
+        &self,
+        read: impl FnOnce(Env) -> Result<T, ConfigError>,
+        further: impl FnOnce(&T) -> Option<E>,
+    ) -> Result<Result<T, ConfigError>, ExitCode> {
+        let wanted = self.wanted()?;
+        let mut env = Env::process();
+        if wanted != Wanted::Serve {
+            telemetry::check(&mut env);
+            return Err(check_config(env, read, further));
+        }
+        telemetry::init(&mut env, self.name);
+        Ok(read(env))
     }
 
     /// The text of `--help`.
