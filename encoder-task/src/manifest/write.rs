@@ -212,7 +212,7 @@ fn period(
             None => tracks.push((known(inits, segment)?, vec![segment])),
         }
     }
-    let (mut video, mut audio, mut rates) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut video, mut audio) = (Vec::new(), Vec::new());
     let shared = shared_template(plan, &tracks, peaks)?;
     for (init, segments) in &tracks {
         let mut representation = representation(plan, init, segments, peaks)?;
@@ -223,10 +223,9 @@ fn period(
             });
         }
         match init.track {
-            Track::Video { width, height, sar, frame_rate } => {
+            Track::Video { width, height, sar, .. } => {
                 let par = reduced(u64::from(width) * u64::from(sar.0), u64::from(height) * u64::from(sar.1));
                 video.push((u64::from(width) * u64::from(height), par, representation));
-                rates.extend(frame_rate);
             }
             Track::Audio { .. } => audio.push(representation),
         }
@@ -245,7 +244,7 @@ fn period(
             par: Some(par.clone()),
             maxWidth: most(|r| r.width),
             maxHeight: most(|r| r.height),
-            maxFrameRate: fastest(&rates).map(rate),
+            maxFrameRate: fastest(&tracks).map(rate),
             ProducerReferenceTime: reference(VIDEO_TIMESCALE)?,
             SegmentTemplate: shared,
             representations: video.into_iter().map(|(_, _, representation)| representation).collect(),
@@ -404,9 +403,12 @@ fn rate(of: FrameRate) -> String {
     }
 }
 
-fn fastest(rates: &[FrameRate]) -> Option<FrameRate> {
-    let product = |num: u32, den: u32| u64::from(num) * u64::from(den);
-    rates.iter().copied().max_by(|a, b| product(a.num, b.den).cmp(&product(b.num, a.den)))
+fn fastest(tracks: &[(&Init, Vec<&Segment>)]) -> Option<FrameRate> {
+    let rates = tracks.iter().filter_map(|(init, _)| match init.track {
+        Track::Video { frame_rate, .. } => frame_rate,
+        Track::Audio { .. } => None,
+    });
+    rates.max_by(|a, b| a.fps().total_cmp(&b.fps()))
 }
 
 fn reduced(width: u64, height: u64) -> String {
