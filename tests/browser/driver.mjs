@@ -22,6 +22,7 @@ const LIBRARIES = {
   '/dashjs.js': 'node_modules/dashjs/dist/modern/umd/dash.all.min.js',
   '/shaka.js': 'node_modules/shaka-player/dist/shaka-player.compiled.js',
   '/hlsjs.js': 'node_modules/hls.js/dist/hls.min.js',
+  '/players.js': 'players.js',
   '/play.js': 'play.js',
   '/explore.js': 'explore.js',
 };
@@ -68,7 +69,8 @@ function watch(page, errors) {
   });
 }
 
-async function play(task) {
+/** Does `work` on a page with a player and a script of ours; what the page did wrong is in its report as well. */
+async function withPlayer(player, script, work) {
   const origin = await host();
   const browser = await launch();
   try {
@@ -76,14 +78,17 @@ async function play(task) {
     const errors = [];
     watch(page, errors);
     await page.goto(origin.url);
-    await page.addScriptTag({ url: `${origin.url}/${task.player}.js` });
-    await page.addScriptTag({ url: `${origin.url}/play.js` });
-    const report = await page.evaluate((given) => globalThis.play(given), task);
+    for (const name of [player, 'players', script]) await page.addScriptTag({ url: `${origin.url}/${name}.js` });
+    const report = await work(page);
     return { ...report, errors: [...errors, ...report.errors] };
   } finally {
     await browser.close();
     origin.close();
   }
+}
+
+function play(task) {
+  return withPlayer(task.player, 'play', (page) => page.evaluate((given) => globalThis.play(given), task));
 }
 
 /** Longest wait for a picture to move, at the start and after a seek, in seconds. */
@@ -92,16 +97,8 @@ const MOVING_S = 15;
 const UNTHROTTLED = { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: -1 };
 
 /** Plays, makes the connection slow for a while, and seeks. */
-async function explore(task) {
-  const origin = await host();
-  const browser = await launch();
-  try {
-    const page = await browser.newPage({ viewport: { width: 960, height: 540 } });
-    const errors = [];
-    watch(page, errors);
-    await page.goto(origin.url);
-    await page.addScriptTag({ url: `${origin.url}/${task.player}.js` });
-    await page.addScriptTag({ url: `${origin.url}/explore.js` });
+function explore(task) {
+  return withPlayer(task.player, 'explore', async (page) => {
     const look = () => page.evaluate(() => globalThis.explore.look());
     const network = await page.context().newCDPSession(page);
     await network.send('Network.enable');
@@ -124,11 +121,8 @@ async function explore(task) {
       seeks.push(await page.evaluate(([to, limit]) => globalThis.explore.seek(to, limit), [from + (to - from) * share, MOVING_S]));
     }
     const report = await page.evaluate(() => globalThis.explore.report());
-    return { ...report, errors: [...errors, ...report.errors], startup, started, before, slow, after, seeks };
-  } finally {
-    await browser.close();
-    origin.close();
-  }
+    return { ...report, startup, started, before, slow, after, seeks };
+  });
 }
 
 /** Reads the time that a camera has drawn, from gopcast's own page. */

@@ -19,7 +19,6 @@ globalThis.explore = (() => {
   const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
   let seeking = false;
 
-  video.addEventListener('error', () => errors.push(`video element: ${video.error?.message || video.error?.code}`));
   video.addEventListener('waiting', () => { if (!seeking) waiting ??= now(); });
   video.addEventListener('playing', () => {
     if (waiting !== null) stalled += now() - waiting;
@@ -32,37 +31,17 @@ globalThis.explore = (() => {
   /** shaka-player (5.2) gives attributes as they are written, with XML's entities. */
   const text = (written) => (written === undefined ? null : new DOMParser().parseFromString(written, 'text/html').documentElement.textContent);
 
-  const openers = {
-    dashjs(url, scheme) {
-      const dash = globalThis.dashjs.MediaPlayer().create();
-      dash.on('error', (event) => errors.push(`dash.js ${event.error?.code}: ${event.error?.message}`));
-      dash.initialize(video, url, true);
+  /** What notes the timed events of a scheme; hls.js tells of none. */
+  const listeners = {
+    dashjs: (scheme) => (dash) => {
       dash.on(scheme, ({ event }) => events.push({ start: event.calculatedPresentationTime, at: video.currentTime, data: event.messageData }));
     },
-    async shaka(url, scheme) {
-      const { shaka } = globalThis;
-      shaka.polyfill.installAll();
-      const player = new shaka.Player();
-      player.addEventListener('error', ({ detail }) => errors.push(`shaka ${detail.code}: ${JSON.stringify(detail.data)}`));
-      player.addEventListener('timelineregionenter', ({ detail }) => {
+    shaka: (scheme) => (shaka) => {
+      shaka.addEventListener('timelineregionenter', ({ detail }) => {
         if (detail.schemeIdUri === scheme) {
           events.push({ start: detail.startTime, at: video.currentTime, data: text(detail.eventNode?.attributes?.messageData) });
         }
       });
-      await player.attach(video);
-      await player.load(url).catch((error) => errors.push(`shaka load ${error.code}: ${JSON.stringify(error.data)}`));
-      await video.play().catch((error) => errors.push(`play: ${error.message}`));
-    },
-    async hlsjs(url) {
-      const { Hls } = globalThis;
-      const hls = new Hls();
-      hls.on(Hls.Events.ERROR, (_, data) => {
-        // What is not fatal it recovers from by itself; a stop is counted as one.
-        if (data.fatal) errors.push(`hls.js ${data.type}: ${data.details}`);
-      });
-      hls.loadSource(url);
-      hls.attachMedia(video);
-      await video.play().catch((error) => errors.push(`play: ${error.message}`));
     },
   };
 
@@ -87,7 +66,7 @@ globalThis.explore = (() => {
 
   return {
     async open(player, url, scheme, limit) {
-      await openers[player](url, scheme);
+      await globalThis.openPlayer(player, video, url, errors, listeners[player]?.(scheme));
       return moving(limit);
     },
     async seek(to, limit) {

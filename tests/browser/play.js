@@ -21,30 +21,20 @@ globalThis.play = async ({ player, mpd, seconds, live, rate, patient }) => {
   const now = () => performance.now() / 1000;
   const loaded = now();
 
-  video.addEventListener('error', () => errors.push(`video element: ${video.error?.message || video.error?.code}`));
+  const instance = await globalThis.openPlayer(player, video, mpd, errors);
   if (player === 'dashjs') {
-    const dash = globalThis.dashjs.MediaPlayer().create();
-    dash.on('error', (event) => errors.push(`dash.js ${event.error?.code}: ${event.error?.message}`));
-    dash.initialize(video, mpd, true);
-    latency = () => (live ? dash.getCurrentLiveLatency() : null);
+    latency = () => (live ? instance.getCurrentLiveLatency() : null);
     thumbnail = (time) => new Promise((resolve) => {
       // Of a live stream it wants to know how far into the window.
-      dash.provideThumbnail(live ? time - dash.getDvrWindow().start : time, resolve);
+      instance.provideThumbnail(live ? time - instance.getDvrWindow().start : time, resolve);
     });
   } else {
-    const shaka = globalThis.shaka;
-    shaka.polyfill.installAll();
-    const instance = new shaka.Player();
-    instance.addEventListener('error', ({ detail }) => errors.push(`shaka ${detail.code}: ${JSON.stringify(detail.data)}`));
-    await instance.attach(video);
-    await instance.load(mpd).catch((error) => errors.push(`shaka load ${error.code}: ${JSON.stringify(error.data)}`));
     latency = () => (live ? instance.getStats().liveLatency : null);
     thumbnail = async (time) => {
       const [track] = instance.getImageTracks();
       const found = track === undefined ? null : await instance.getThumbnails(track.id, time);
       return found && { url: found.uris[0], width: found.width, height: found.height };
     };
-    await video.play().catch((error) => errors.push(`play: ${error.message}`));
   }
 
   let first = null; // when the picture first moved, and where
