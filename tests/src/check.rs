@@ -338,11 +338,11 @@ pub fn alone(presentation: &Presentation) -> Result<()> {
 }
 
 /// Checks that the pictures of `rung` are those of `source`: each once, in order, none missing, and each exactly one frame after the
-/// one before it.
+/// one before it. Gives them.
 ///
 /// # Errors
 /// Every fault found.
-pub fn whole(presentation: &Presentation, rung: &str, source: &Source) -> Result<()> {
+pub fn whole(presentation: &Presentation, rung: &str, source: &Source) -> Result<Vec<Shown>> {
     let shown = shown(presentation, rung)?;
     let mut faults = Faults::default();
     let numbers = numbers(&mut faults, &shown, source.format.mark);
@@ -365,7 +365,8 @@ pub fn whole(presentation: &Presentation, rung: &str, source: &Source) -> Result
     if presentation.mpd.periods.len() == 1 {
         steps(&mut faults, &shown, &source.format);
     }
-    faults.into_result(&format!("{} {rung}", presentation.url))
+    faults.into_result(&format!("{} {rung}", presentation.url))?;
+    Ok(shown)
 }
 
 /// The numbers of the pictures; one without stamp or with another source's mark is a fault.
@@ -443,15 +444,15 @@ pub fn sound_whole(presentation: &Presentation, source: &Source) -> Result<()> {
     Ok(())
 }
 
-/// Checks that each beep is with its flash; gives the largest distance in seconds.
+/// Checks that each beep is with its flash, of a rung whose pictures are these; gives the largest distance in seconds.
 ///
 /// # Errors
 /// When one is farther than 20 ms, or there are fewer beeps than seconds.
-pub fn in_sync(presentation: &Presentation, rung: &str, source: &Source) -> Result<f64> {
+fn in_sync(presentation: &Presentation, shown: &[Shown], source: &Source) -> Result<f64> {
     let folder = TempDir::new()?;
     let mut flashes = Vec::new();
     let mut lit = false;
-    for shown in shown(presentation, rung)? {
+    for shown in shown {
         if shown.picture.flash && !lit {
             flashes.push(shown);
         }
@@ -488,14 +489,13 @@ pub fn in_sync(presentation: &Presentation, rung: &str, source: &Source) -> Resu
     Ok(worst)
 }
 
-/// Checks that every chunk has a picture in the storyboard that shows what the chunk begins with.
+/// Checks that every chunk has a picture in the storyboard that shows what the chunk begins with, by the pictures of a rung.
 ///
 /// # Errors
 /// Every fault found.
-pub fn storyboard_whole(presentation: &Presentation, rung: &str) -> Result<()> {
-    let shown = shown(presentation, rung)?;
+fn storyboard_whole(presentation: &Presentation, shown: &[Shown]) -> Result<()> {
     let mut faults = Faults::default();
-    storyboard::whole(&mut faults, presentation, &shown)?;
+    storyboard::whole(&mut faults, presentation, shown)?;
     faults.into_result(&presentation.url)
 }
 
@@ -509,19 +509,17 @@ pub fn replay(presentation: &Presentation, source: &Source) -> Result<()> {
     rules(presentation)?;
     let (rungs, format) = (presentation.mpd.rungs(), &source.format);
     anyhow::ensure!(rungs.is_empty() != format.has_pictures(), "the rungs of pictures are {rungs:?}");
-    for rung in &rungs {
-        whole(presentation, rung, source)?;
-    }
-    if let Some(rung) = rungs.first() {
-        storyboard_whole(presentation, rung)?;
+    let shown = rungs.iter().map(|rung| whole(presentation, rung, source)).collect::<Result<Vec<_>>>()?;
+    if let Some(shown) = shown.first() {
+        storyboard_whole(presentation, shown)?;
     }
     let sounds = presentation.mpd.periods.iter().flat_map(|p| &p.tracks).any(|track| !track.is_video());
     anyhow::ensure!(sounds == format.has_sound(), "there is sound: {sounds}");
     if sounds {
         sound_whole(presentation, source)?;
     }
-    let worst = match rungs.first() {
-        Some(rung) if sounds => in_sync(presentation, rung, source)?,
+    let worst = match shown.first() {
+        Some(shown) if sounds => in_sync(presentation, shown, source)?,
         _ => 0.0,
     };
     eprintln!("{}: rungs {rungs:?}, sound within {:.1} ms", name(&source.file), worst * 1000.0);

@@ -5,6 +5,7 @@
 //! says which object, which sample or which picture it was.
 
 pub mod aws;
+pub mod background;
 pub mod boxes;
 pub mod browser;
 pub mod chaos;

@@ -1,20 +1,12 @@
-//! A viewer's eye on a live manifest: reads it again and again, as players do, until it is final, and holds each version against the rules
-//! and against the version before it.
+//! A viewer's eye on a live manifest that nothing happens to: reads it again and again, as players do, until it is final, and holds each version
+//! against all rules and against the version before it. Where things are killed and manifests may lag, [`crate::chaos::watcher`] looks instead.
 
-use std::{
-    cell::RefCell,
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::{self, JoinHandle},
-    time::Duration,
-};
+use std::{cell::RefCell, collections::HashMap, thread, time::Duration};
 
 use anyhow::{Context, Result};
 
 use crate::{
+    background::{Background, Stop},
     check, delivery, http,
     mpd::{Mpd, Track},
     presentation::Presentation,
@@ -34,19 +26,14 @@ pub struct Seen {
 
 /// A manifest being watched.
 #[derive(Debug)]
-pub struct Watcher {
-    stop: Arc<AtomicBool>,
-    thread: JoinHandle<Result<Seen>>,
-}
+pub struct Watcher(Background<Result<Seen>>);
 
 impl Watcher {
     /// Watches the manifest at `url`, which need not be there yet.
     #[must_use]
     pub fn start(http: &http::Client, url: &str) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (http, url, stopped) = (http.clone(), url.to_owned(), Arc::clone(&stop));
-        let thread = thread::spawn(move || watch(&http, &url, &stopped));
-        Self { stop, thread }
+        let (http, url) = (http.clone(), url.to_owned());
+        Self(Background::start(move |stop| watch(&http, &url, stop)))
     }
 
     /// Looks a last time, and says what was seen.
@@ -54,46 +41,44 @@ impl Watcher {
     /// # Errors
     /// The first version that broke a rule.
     pub fn finish(self) -> Result<Seen> {
-        self.stop.store(true, Ordering::Release);
-        self.thread.join().map_err(|_| anyhow::anyhow!("the watcher panicked"))?
+        self.0.end()?
     }
 }
 
-fn watch(http: &http::Client, url: &str, stop: &AtomicBool) -> Result<Seen> {
+fn watch(http: &http::Client, url: &str, stop: &Stop) -> Result<Seen> {
     let objects: RefCell<HashMap<String, Vec<u8>>> = RefCell::default();
-    // What never changes is fetched when it is first named, and not again.
-    let get = |wanted: &str| {
-        if wanted == url {
-            return http.body(url);
-        }
-        if let Some(known) = objects.borrow().get(wanted) {
-            return Ok(known.clone());
-        }
-        let bytes = http.body(wanted)?;
-        objects.borrow_mut().insert(wanted.to_owned(), bytes.clone());
-        Ok(bytes)
-    };
     let (mut seen, mut before) = (Seen::default(), None::<Presentation>);
     loop {
-        let last_look = stop.load(Ordering::Acquire);
+        let last_look = stop.is_wanted();
         let reply = http.get(url)?;
         anyhow::ensure!(matches!(reply.status, 200 | 404), "{url}: {}", reply.status);
         anyhow::ensure!(reply.status == 200 || before.is_none(), "{url} is gone");
-        if reply.status == 200 {
-            let now = Presentation::read(url, get).context("a version of a live manifest")?;
-            if before.as_ref().is_none_or(|before| before.text != now.text) {
-                check::structure(&now)?;
-                check::rules(&now)?;
-                if let Some(before) = &before {
-                    follows(&before.mpd, &now.mpd)
-                        .with_context(|| format!("{url}:\n{}\nbecame\n{}", before.text, now.text))?;
-                } else {
-                    delivery::check(http, &now)?;
+        let is_new = before.as_ref().is_none_or(|before| before.text.as_bytes() != reply.body);
+        if reply.status == 200 && is_new {
+            // What never changes is fetched when it is first named, and not again.
+            let now = Presentation::read(url, |wanted| {
+                if wanted == url {
+                    return Ok(reply.body.clone());
                 }
-                seen.live += usize::from(now.mpd.dynamic);
-                seen.ended = !now.mpd.dynamic;
-                before = Some(now);
+                if let Some(known) = objects.borrow().get(wanted) {
+                    return Ok(known.clone());
+                }
+                let bytes = http.body(wanted)?;
+                objects.borrow_mut().insert(wanted.to_owned(), bytes.clone());
+                Ok(bytes)
+            });
+            let now = now.context("a version of a live manifest")?;
+            check::structure(&now)?;
+            check::rules(&now)?;
+            if let Some(before) = &before {
+                follows(&before.mpd, &now.mpd)
+                    .with_context(|| format!("{url}:\n{}\nbecame\n{}", before.text, now.text))?;
+            } else {
+                delivery::check(http, &now)?;
             }
+            seen.live += usize::from(now.mpd.dynamic);
+            seen.ended = !now.mpd.dynamic;
+            before = Some(now);
         }
         if last_look || seen.ended {
             return Ok(seen);

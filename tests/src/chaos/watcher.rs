@@ -3,17 +3,15 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::{self, JoinHandle},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
     time::Duration,
 };
 
 use anyhow::{Context, Result};
 
 use crate::{
+    background::Background,
     http,
     mpd::{Mpd, Period, Track, ticks_to_seconds},
 };
@@ -42,22 +40,19 @@ pub struct Seen {
 
 /// A running observer.
 pub struct Watcher {
-    stop: Arc<AtomicBool>,
     lags: Arc<Mutex<Vec<(i64, f64)>>>,
-    running: Option<JoinHandle<Seen>>,
+    running: Background<Seen>,
 }
 
 impl Watcher {
     /// Watches these manifests of one broadcast: the stable one and its own.
     #[must_use]
     pub fn start(http: &http::Client, urls: Vec<String>) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
         let lags = Arc::<Mutex<Vec<(i64, f64)>>>::default();
-        let (http, stopped) = (http.clone(), Arc::clone(&stop));
-        let shared = Arc::clone(&lags);
-        let running = thread::spawn(move || {
+        let (http, shared) = (http.clone(), Arc::clone(&lags));
+        let running = Background::start(move |stop| {
             let mut state = State { lags: shared, ..State::default() };
-            while !stopped.load(Ordering::Relaxed) {
+            while !stop.is_wanted() {
                 for url in &urls {
                     if let Err(error) = state.poll(&http, url) {
                         state.fault(format!("{url}: {error:#}"));
@@ -67,7 +62,7 @@ impl Watcher {
             }
             state.seen
         });
-        Self { stop, lags, running: Some(running) }
+        Self { lags, running }
     }
 
     /// Wall-clock milliseconds of each look so far, and how far the end of the live timeline was behind then, in seconds.
@@ -80,19 +75,8 @@ impl Watcher {
     ///
     /// # Errors
     /// When it panicked.
-    pub fn end(mut self) -> Result<Seen> {
-        self.stop.store(true, Ordering::Relaxed);
-        let running = self.running.take().context("already ended")?;
-        running.join().map_err(|_| anyhow::anyhow!("the watcher panicked"))
-    }
-}
-
-impl Drop for Watcher {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(running) = self.running.take() {
-            let _ = running.join();
-        }
+    pub fn end(self) -> Result<Seen> {
+        self.running.end()
     }
 }
 
