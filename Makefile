@@ -2,6 +2,7 @@
 # make test    set up and run all tests
 # make chaos   kill everything under running shows, for half an hour, and print what came of it
 # make build   set up and build everything optimised
+# make soak    an hour of a show, watched by two players and checked whole; MINUTES=… for fewer
 # make bench-transcode  what transcoding costs and looks like beside one ffmpeg command (docs/BENCHMARKS.md)
 # make simulate  a million shows with everything that may go wrong, in simulated time (docs/SIMULATION.md); SEEDS=… for fewer or more
 #
@@ -21,7 +22,7 @@ export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 .PHONY: help run build test chaos check setup setup-tests player clean
 
 help:
-	@sed -n 's/^# //p' Makefile | head -6
+	@sed -n 's/^# //p' Makefile | head -7
 
 setup:
 	@scripts/setup.sh
@@ -74,6 +75,11 @@ simulate:
 .PHONY: bench-latency
 bench-latency: build setup-tests tests/browser/node_modules/.package-lock.json
 	@$(PROFILE_DIR)/bench-latency $(SECONDS)
+
+# An hour's show on a release build, watched to its end by two players, then checked whole (docs/BENCHMARKS.md).
+.PHONY: soak
+soak: build setup-tests tests/browser/node_modules/.package-lock.json
+	@$(PROFILE_DIR)/soak $(MINUTES)
 
 # Benchmarks (docs/BENCHMARKS.md); BENCH="…" goes to the program.
 BENCH ?=

@@ -3,15 +3,15 @@
 
 use std::{future::Future, time::Duration};
 
-use bytes::Bytes;
 use media::{
+    chunk::Encoded,
     verdict::{Code, Verdict},
     wire::GatewayRequest,
 };
 use serde::de::DeserializeOwned;
 use service::{
     backoff::Backoff,
-    bucket::{Bucket, Condition, Kind, Put},
+    bucket::{Body, Bucket, Condition, Kind, Put},
     clock::Clock,
     gateway::Gateway,
     metrics::defs::CALLS_RETRIED,
@@ -37,7 +37,7 @@ pub trait Backend: Send + Sync + 'static {
     /// This process's time and dice.
     fn clock(&self) -> &Clock;
     /// Keeps a chunk under a key. That there is one already means that an earlier try of ours arrived.
-    fn put(&self, key: &str, bytes: Bytes) -> impl Future<Output = Result<(), CallError>> + Send;
+    fn put(&self, key: &str, chunk: Encoded) -> impl Future<Output = Result<(), CallError>> + Send;
     /// Sends an event to the gateway and waits for its reply.
     fn ask<R: DeserializeOwned + Send>(
         &self,
@@ -61,8 +61,9 @@ impl Backend for Aws {
         &self.clock
     }
 
-    async fn put(&self, key: &str, bytes: Bytes) -> Result<(), CallError> {
-        match self.bucket.put(key, bytes, Kind::CHUNK, Condition::Absent, &[]).await {
+    async fn put(&self, key: &str, chunk: Encoded) -> Result<(), CallError> {
+        let body = Body { bytes: chunk.bytes, sha256: Some(chunk.sha256) };
+        match self.bucket.put(key, body, Kind::CHUNK, Condition::Absent, &[]).await {
             Ok(Put::Stored(_)) => Ok(()),
             Ok(Put::Conflict) => {
                 // Only this connection writes keys of its publish, so the object is from a try whose answer was lost.

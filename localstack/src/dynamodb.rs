@@ -1,7 +1,7 @@
 //! The embedded DynamoDB: `dynoxide` on one file, the product's table, and the removal of expired items.
 //!
 //! Invariants: the table exists when [`DynamoDb::start`] returns, with `pk` and `sk` as its key and `ttl` as its
-//! time-to-live attribute; an expired item is gone within [`SWEEP_EVERY`] (AWS promises "within a few days", so a
+//! time-to-live attribute; an expired item is gone within the `expiry` it is started with (AWS promises "within a few days", so a
 //! reader must judge `ttl` itself in either place).
 
 use std::net::SocketAddr;
@@ -22,9 +22,6 @@ use crate::Error;
 /// The file below the data directory.
 const FILE: &str = "dynamodb.sqlite";
 
-/// Expired heartbeats should leave soon enough that an operator who looks at the table is not misled.
-const SWEEP_EVERY: Duration = Duration::from_secs(10);
-
 /// How long requests in flight may go on after a shutdown began.
 const DRAIN_GRACE: Duration = Duration::from_secs(5);
 
@@ -38,8 +35,13 @@ pub(crate) struct DynamoDb {
 }
 
 impl DynamoDb {
-    /// Opens the file below `dir`, makes `table` when it is absent, and serves on `listener`.
-    pub(crate) async fn start(dir: &Path, table: &str, listener: TcpListener) -> Result<Self, Error> {
+    /// Opens the file below `dir`, makes `table` when it is absent, and serves on `listener`. Looks every `expiry` for what has expired.
+    pub(crate) async fn start(
+        dir: &Path,
+        table: &str,
+        listener: TcpListener,
+        expiry: Duration,
+    ) -> Result<Self, Error> {
         let failed = |doing, reason: String| Error::DynamoDb { doing, reason };
         let path = dir.join(FILE);
         let path =
@@ -55,7 +57,7 @@ impl DynamoDb {
             database.clone(),
             stop.clone().cancelled_owned(),
         ));
-        let sweeper = tokio::spawn(sweep(database, stop.clone()));
+        let sweeper = tokio::spawn(sweep(database, expiry, stop.clone()));
         tracing::debug!(part = "dynamodb", %address, "listening");
         Ok(Self { address, stop, server, sweeper })
     }
@@ -117,10 +119,10 @@ fn open(path: &str, table: &str) -> Result<Database, Error> {
     Ok(database)
 }
 
-async fn sweep(database: Database, stop: CancellationToken) {
+async fn sweep(database: Database, every: Duration, stop: CancellationToken) {
     loop {
         tokio::select! {
-            () = tokio::time::sleep(SWEEP_EVERY) => {}
+            () = tokio::time::sleep(every) => {}
             () = stop.cancelled() => return,
         }
         let swept = database.clone();

@@ -58,6 +58,8 @@ pub struct Config {
     pub s3_at: Option<SocketAddr>,
     /// A DynamoDB that runs elsewhere on this machine and is used instead of the embedded one.
     pub dynamodb_at: Option<SocketAddr>,
+    /// How long after it has expired an item of the embedded DynamoDB is removed at the latest.
+    pub expiry: Duration,
     /// The port of S3.
     pub s3_port: u16,
     /// The port of DynamoDB.
@@ -89,6 +91,8 @@ impl Config {
             http_addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             s3_at: None,
             dynamodb_at: None,
+            // An operator who looks at the table should not be misled by old heartbeats.
+            expiry: Duration::from_secs(10),
             s3_port: 0,
             dynamodb_port: 0,
             lambda_port: 0,
@@ -200,7 +204,8 @@ impl LocalAws {
             None => {
                 let listener =
                     listen("the embedded DynamoDB", "dynamodb_port", local(config.dynamodb_port)).await?;
-                let server = DynamoDb::start(&config.data_dir, &config.table, listener).await?;
+                let server =
+                    DynamoDb::start(&config.data_dir, &config.table, listener, config.expiry).await?;
                 let address = server.address();
                 (Some(server), address)
             }

@@ -164,6 +164,15 @@ pub struct AudioTrack {
     pub sizes: Vec<u32>,
 }
 
+/// A chunk as bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoded {
+    /// All of it.
+    pub bytes: Bytes,
+    /// SHA-256 of all of it.
+    pub sha256: [u8; DIGEST_LEN],
+}
+
 /// Why bytes are not a chunk, or a chunk can't be stored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ChunkError {
@@ -187,6 +196,15 @@ impl Chunk {
     /// # Errors
     /// [`ChunkError::Invalid`] when an invariant of the format does not hold.
     pub fn encode(&self) -> Result<Bytes, ChunkError> {
+        Ok(self.encode_hashed()?.bytes)
+    }
+
+    /// Spells the chunk as bytes, and gives their SHA-256, which whoever signs a request with them needs: most of it is the digest that the
+    /// bytes end with, and so computed already.
+    ///
+    /// # Errors
+    /// [`ChunkError::Invalid`] when an invariant of the format does not hold.
+    pub fn encode_hashed(&self) -> Result<Encoded, ChunkError> {
         self.check()?;
         let header = serde_json::to_vec(&self.header).map_err(|e| ChunkError::Header(e.to_string()))?;
         let header_len = u32::try_from(header.len()).map_err(|_| ChunkError::Invalid("header too large"))?;
@@ -198,12 +216,14 @@ impl Chunk {
         out.put_u32(header_len);
         out.put_slice(&header);
         out.put_slice(&self.payload);
-        let digest = Sha256::digest(&out);
+        let mut hash = Sha256::new_with_prefix(&out);
+        let digest = hash.clone().finalize();
         out.put_slice(&digest);
+        hash.update(digest);
         if out.len() > CHUNK_MAX {
             return Err(ChunkError::Invalid("chunk too large"));
         }
-        Ok(out.freeze())
+        Ok(Encoded { bytes: out.freeze(), sha256: hash.finalize().into() })
     }
 
     /// Reads a chunk from bytes; the payload shares them.
@@ -404,6 +424,9 @@ mod tests {
         assert_eq!(back, sample());
         assert_eq!(back.video_samples(), ["vvv", "ww", "x"]);
         assert_eq!(back.audio_samples(), ["a", "BB"]);
+        let Encoded { bytes: hashed, sha256 } = sample().encode_hashed().unwrap();
+        assert_eq!(hashed, bytes);
+        assert_eq!(sha256, <[u8; 32]>::from(Sha256::digest(&bytes)));
     }
 
     #[test]

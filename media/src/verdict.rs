@@ -85,6 +85,8 @@ codes! {
     NoAudio = "no-audio", false;
     /// No pictures for many seconds: there were none from the start, or they are gone.
     NoVideo = "no-video", false;
+    /// Nothing that arrives can be read.
+    Unreadable = "unreadable", true;
     /// Sound and pictures do not keep the same time.
     AvDrift = "av-drift", false;
     /// What is sent takes longer to arrive than it lasts.

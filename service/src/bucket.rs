@@ -5,7 +5,17 @@
 use std::{fmt, sync::Arc};
 
 use aws_config::SdkConfig;
+use aws_runtime::auth::PayloadSigningOverride;
 use aws_sdk_s3::{Client, error::ProvideErrorMetadata, error::SdkError, primitives::ByteStream};
+use aws_smithy_runtime_api::{
+    box_error::BoxError,
+    client::{
+        interceptors::{Intercept, context::BeforeTransmitInterceptorContextMut, dyn_dispatch_hint},
+        runtime_components::RuntimeComponents,
+    },
+};
+use aws_smithy_types::config_bag::ConfigBag;
+use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 
 use crate::{BoxFuture, aws::is_transient};
@@ -102,6 +112,21 @@ pub enum Condition {
     Always,
 }
 
+/// What is written.
+#[derive(Debug, Clone)]
+pub struct Body {
+    /// All of it.
+    pub bytes: Bytes,
+    /// Its SHA-256, if it is known already: it is not computed again then to sign the request.
+    pub sha256: Option<[u8; 32]>,
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self { bytes, sha256: None }
+    }
+}
+
 /// A write of one object.
 #[derive(Debug, Clone)]
 pub struct Write {
@@ -109,6 +134,8 @@ pub struct Write {
     pub key: String,
     /// Its bytes.
     pub bytes: Bytes,
+    /// Their SHA-256, if it is known.
+    pub sha256: Option<[u8; 32]>,
     /// How it is stored.
     pub kind: Kind,
     /// Under which condition.
@@ -163,12 +190,14 @@ impl Bucket {
     pub async fn put(
         &self,
         key: &str,
-        bytes: Bytes,
+        body: impl Into<Body>,
         kind: Kind,
         condition: Condition,
         meta: &[(&'static str, String)],
     ) -> Result<Put, BucketError> {
-        self.0.put(Write { key: key.to_owned(), bytes, kind, condition, meta: meta.to_vec() }).await
+        let Body { bytes, sha256 } = body.into();
+        let (key, meta) = (key.to_owned(), meta.to_vec());
+        self.0.put(Write { key, bytes, sha256, kind, condition, meta }).await
     }
 
     /// Reads an object; `None` if there is none.
@@ -209,6 +238,27 @@ impl Bucket {
     }
 }
 
+/// Has a request signed with its body's SHA-256, in hexadecimal digits, as it is known.
+#[derive(Debug)]
+struct Hashed(String);
+
+#[dyn_dispatch_hint]
+impl Intercept for Hashed {
+    fn name(&self) -> &'static str {
+        "Hashed"
+    }
+
+    fn modify_before_signing(
+        &self,
+        _context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _components: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        config.interceptor_state().store_put(PayloadSigningOverride::Precomputed(self.0.clone()));
+        Ok(())
+    }
+}
+
 /// The seam carried out by S3.
 #[derive(Debug, Clone)]
 struct S3 {
@@ -218,7 +268,7 @@ struct S3 {
 
 impl S3 {
     async fn put(self, write: Write) -> Result<Put, BucketError> {
-        let Write { key, bytes, kind, condition, meta } = write;
+        let Write { key, bytes, sha256, kind, condition, meta } = write;
         let mut call = self
             .client
             .put_object()
@@ -235,7 +285,15 @@ impl S3 {
             Condition::Matches(etag) => call.if_match(etag),
             Condition::Always => call,
         };
-        match call.send().await {
+        let sent = match sha256 {
+            // S3 checks it twice, as the request's checksum and as part of its signature; nothing else is computed over the bytes.
+            Some(sha256) => {
+                let call = call.checksum_sha256(STANDARD.encode(sha256));
+                call.customize().interceptor(Hashed(hex::encode(sha256))).send().await
+            }
+            None => call.send().await,
+        };
+        match sent {
             Ok(reply) => Ok(Put::Stored(reply.e_tag.unwrap_or_default())),
             Err(error) => {
                 // 409 is S3's answer when two conditional writes of one key meet; 404 when the object to replace is gone.

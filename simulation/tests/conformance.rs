@@ -5,6 +5,7 @@
 use std::{
     fmt::Debug,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -20,12 +21,13 @@ use media::{
 };
 use service::{
     BoxFuture,
-    bucket::{Bucket, BucketError, Condition, Kind, Object, Objects, Put, Write as ObjectWrite},
+    bucket::{Body, Bucket, BucketError, Condition, Kind, Object, Objects, Put, Write as ObjectWrite},
     table::{
         Binding, Broadcast, Closed, Encoder, Floor, Live, State, Table, TableError,
         store::{Item, Key, Query, Store, Write},
     },
 };
+use sha2::{Digest, Sha256};
 use simulation::{
     dice::Dice,
     model::{
@@ -49,6 +51,8 @@ impl WorkerSpawner for NoWorkers {
 
 async fn stack(dir: &std::path::Path) -> LocalAws {
     let config = Config::new(dir.to_owned(), ACCESS.to_owned(), SECRET.to_owned());
+    // The model's items never expire; these have, since 1970.
+    let config = Config { expiry: Duration::from_secs(3600), ..config };
     LocalAws::start(config, Arc::new(NoWorkers)).await.unwrap()
 }
 
@@ -401,5 +405,23 @@ async fn the_bucket_is_as_s3() {
             }
         }
     }
+    stack.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_write_is_signed_with_the_hash_that_is_known() {
+    let dir = tempfile::tempdir().unwrap();
+    let stack = stack(dir.path()).await;
+    let bucket = Bucket::new(&sdk(stack.addresses().s3), "gopcast");
+    let bytes = Bytes::from_static(b"hashed while it was put together");
+    let put = |key: &'static str, sha256: [u8; 32]| {
+        let body = Body { bytes: bytes.clone(), sha256: Some(sha256) };
+        bucket.put(key, body, Kind::CHUNK, Condition::Absent, &[])
+    };
+    assert!(matches!(put("right", Sha256::digest(&bytes).into()).await, Ok(Put::Stored(_))));
+    assert_eq!(bucket.get("right").await.unwrap().unwrap().bytes, bytes);
+    // Were it computed again, this one would be stored.
+    assert!(put("wrong", [0; 32]).await.is_err());
+    assert!(bucket.get("wrong").await.unwrap().is_none());
     stack.shutdown().await;
 }

@@ -444,11 +444,19 @@ pub fn sound_whole(presentation: &Presentation, source: &Source) -> Result<()> {
     Ok(())
 }
 
-/// Checks that each beep is with its flash, of a rung whose pictures are these; gives the largest distance in seconds.
+/// A flash and the beep nearest to it.
+struct Pair {
+    /// When the flash is shown, in seconds.
+    at: f64,
+    /// By how much the beep is later than it should be, in seconds.
+    skew: f64,
+}
+
+/// Finds the beep to each flash of a rung whose pictures are these.
 ///
 /// # Errors
-/// When one is farther than 20 ms, or there are fewer beeps than seconds.
-fn in_sync(presentation: &Presentation, shown: &[Shown], source: &Source) -> Result<f64> {
+/// When the sound can't be decoded, or there are fewer of them than seconds.
+fn pairs(presentation: &Presentation, shown: &[Shown], source: &Source) -> Result<Vec<Pair>> {
     let folder = TempDir::new()?;
     let mut flashes = Vec::new();
     let mut lit = false;
@@ -468,25 +476,52 @@ fn in_sync(presentation: &Presentation, shown: &[Shown], source: &Source) -> Res
         let found = sound::beeps(&file, u32::try_from(track.timescale)?)?;
         beeps.extend(found.into_iter().map(|at| start + ticks_to_seconds(at, track.timescale)));
     }
-    let mut faults = Faults::default();
-    let mut worst: f64 = 0.0;
-    for flash in &flashes {
-        let Some(stamp) = flash.picture.stamp else { continue };
+    let (heard, seen) = (beeps.len(), flashes.len());
+    let enough = u64::try_from(heard.min(seen))? + 1 >= source.format.seconds;
+    anyhow::ensure!(enough, "{seen} flashes and {heard} beeps in {} s", source.format.seconds);
+    let pair = |flash: &&Shown| {
+        let stamp = flash.picture.stamp?;
         // The picture may be late in its own second by less than a frame; the beep is not.
         let in_source = source.format.seconds_at(u64::from(stamp.number));
         let expected = flash.seconds - (in_source - (in_source + 1e-6).floor());
-        let nearest = beeps.iter().map(|beep| beep - expected).min_by(|a, b| a.abs().total_cmp(&b.abs()));
-        let Some(skew) = nearest else { continue };
+        // They are in order, as are the flashes.
+        let next = beeps.partition_point(|beep| *beep < expected);
+        let near = beeps.get(next.saturating_sub(1)..(next + 1).min(beeps.len()))?;
+        let skew = near.iter().map(|beep| beep - expected).min_by(|a, b| a.abs().total_cmp(&b.abs()))?;
+        Some(Pair { at: flash.seconds, skew })
+    };
+    Ok(flashes.iter().filter_map(pair).collect())
+}
+
+/// Checks that each beep is with its flash, of a rung whose pictures are these; gives the largest distance in seconds.
+///
+/// # Errors
+/// When one is farther than 20 ms, or there are fewer beeps than seconds.
+fn in_sync(presentation: &Presentation, shown: &[Shown], source: &Source) -> Result<f64> {
+    let mut faults = Faults::default();
+    let mut worst: f64 = 0.0;
+    for Pair { at, skew } in pairs(presentation, shown, source)? {
         worst = worst.max(skew.abs());
         faults.check(skew.abs() <= SKEW_MAX, || {
-            format!("at {:.3} s the sound is {:.1} ms after the picture", flash.seconds, skew * 1000.0)
+            format!("at {at:.3} s the sound is {:.1} ms after the picture", skew * 1000.0)
         });
     }
-    let (heard, seen) = (beeps.len(), flashes.len());
-    let enough = u64::try_from(heard.min(seen))? + 1 >= source.format.seconds;
-    faults.check(enough, || format!("{seen} flashes and {heard} beeps in {} s", source.format.seconds));
     faults.into_result(&presentation.url)?;
     Ok(worst)
+}
+
+/// By how much more the sound is after the pictures in the last minute than in the first, in seconds, on average.
+///
+/// # Errors
+/// When pictures or sound can't be decoded, or the show is shorter than two minutes.
+pub fn drift(presentation: &Presentation, source: &Source) -> Result<f64> {
+    const MINUTE: usize = 60;
+    let rungs = presentation.mpd.rungs();
+    let shown = shown(presentation, rungs.first().context("no pictures")?)?;
+    let pairs = pairs(presentation, &shown, source)?;
+    anyhow::ensure!(pairs.len() >= 2 * MINUTE, "only {} flashes", pairs.len());
+    let mean = |pairs: &[Pair]| pairs.iter().map(|pair| pair.skew).sum::<f64>() / pairs.len() as f64;
+    Ok(mean(&pairs[pairs.len() - MINUTE..]) - mean(&pairs[..MINUTE]))
 }
 
 /// Checks that every chunk has a picture in the storyboard that shows what the chunk begins with, by the pictures of a rung.

@@ -36,8 +36,8 @@ fn formats() -> Vec<Format> {
         Format { gop: 47, b_frames: 1, ..rate(25, 1) },
         Format { gop: 0, seconds: 20, b_frames: 2, sample_rate: 44_100, ..rate(30, 1) },
         Format { gop: 60, channels: 0, seconds: 12, ..rate(30, 1) },
-        // Over before it is warned that it has no pictures.
-        Format { width: 0, ..small },
+        // Long enough to be warned that it has no pictures.
+        Format { width: 0, seconds: 12, ..small },
     ]
 }
 

@@ -22,7 +22,7 @@ use service::{
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    time::{Instant, MissedTickBehavior},
+    time::{Instant, MissedTickBehavior, error::Elapsed},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -103,6 +103,8 @@ pub struct Connection<S, B> {
     show: Show<B>,
     meter: Meter,
     draining: bool,
+    /// The peer takes nothing more, and nothing more is written: a write has failed.
+    deaf: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send, B: Backend> Connection<S, B> {
@@ -111,7 +113,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, B: Backend> Connection<S, B> {
         let session = Session::new(shared.session.clone(), shared.backend.clock().random_bytes());
         let meter = Meter::new(shared.read_max);
         let (start, show) = (Instant::now(), Show::Nothing);
-        Self { io, peer, shared, session, start, show, meter, draining: false }
+        Self { io, peer, shared, session, start, show, meter, draining: false, deaf: false }
     }
 
     /// Serves the connection to its end.
@@ -130,7 +132,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, B: Backend> Connection<S, B> {
                     break self.linger(&mut buffer).await;
                 }
                 Err(error) => {
-                    tracing::debug!(error = %error, "writing failed");
+                    tracing::debug!(error = %error, "the peer takes nothing");
                     break;
                 }
             };
@@ -187,15 +189,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, B: Backend> Connection<S, B> {
     }
 
     /// Sends and handles what the session has put out; the next deadline since the connection's start, or `None` when it is over.
-    async fn drain_session(&mut self) -> std::io::Result<Option<Duration>> {
+    ///
+    /// # Errors
+    /// When the peer does not take what is written. One that has gone is no error here: its last words, a goodbye among them, may still
+    /// have to be read.
+    async fn drain_session(&mut self) -> Result<Option<Duration>, Elapsed> {
         loop {
             match self.session.poll_output() {
+                Output::Transmit(_) if self.deaf => {}
                 Output::Transmit(bytes) => {
                     let write = async {
                         self.io.write_all(&bytes).await?;
                         self.io.flush().await
                     };
-                    tokio::time::timeout(WRITE_TIMEOUT, write).await??;
+                    if let Err(error) = tokio::time::timeout(WRITE_TIMEOUT, write).await? {
+                        tracing::debug!(error = %error, "writing failed: reading what is left");
+                        self.deaf = true;
+                    }
                 }
                 Output::Event(event) => self.event(event),
                 Output::Close => return Ok(None),

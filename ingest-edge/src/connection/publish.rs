@@ -181,7 +181,7 @@ impl<B: Backend> Publish<B> {
 
     /// Lets time pass.
     pub(super) fn tick(&mut self) -> Result<(), Verdict> {
-        self.assembler.tick(self.backend.clock().now());
+        self.assembler.tick(self.backend.clock().now())?;
         if self.leaving.is_some_and(|since| since.elapsed() >= LEAVE_MAX) {
             return Err(draining());
         }

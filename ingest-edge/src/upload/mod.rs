@@ -301,9 +301,9 @@ impl<B: Backend> Worker<B> {
         let key = names::chunk(&self.identity.broadcast, chunk.header.pos);
         let bytes = chunk.payload.len();
         let encoded = if bytes <= ENCODE_INLINE_MAX {
-            chunk.encode()
+            chunk.encode_hashed()
         } else {
-            match tokio::task::spawn_blocking(move || chunk.encode()).await {
+            match tokio::task::spawn_blocking(move || chunk.encode_hashed()).await {
                 Ok(encoded) => encoded,
                 Err(error) => {
                     tracing::error!(key, error = %error, "encoding a chunk failed");
@@ -326,10 +326,10 @@ impl<B: Backend> Worker<B> {
         CHUNKS_STORED.inc();
         CHUNK_PUT.observe_time(began.elapsed());
         BACKLOG_AGE.observe_time(since.elapsed());
-        CHUNK_SIZE.observe(body.len() as f64);
+        CHUNK_SIZE.observe(body.bytes.len() as f64);
         CHUNK_LENGTH.observe(length_us as f64 / 1e6);
         let (length_ms, put_ms) = (length_us / 1000, millis(began.elapsed()));
-        tracing::info!(bytes = body.len(), length_ms, put_ms, "chunk stored");
+        tracing::info!(bytes = body.bytes.len(), length_ms, put_ms, "chunk stored");
         Ok(bytes)
     }
 

@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use media::{
-    chunk::{AudioCodec, AudioTrack, Header},
+    chunk::{AudioCodec, AudioTrack, Encoded, Header},
     time::WallTime,
     wire::OpenReply,
 };
@@ -54,7 +54,7 @@ impl Backend for Faulty {
         &self.clock
     }
 
-    async fn put(&self, key: &str, bytes: Bytes) -> Result<(), CallError> {
+    async fn put(&self, key: &str, chunk: Encoded) -> Result<(), CallError> {
         let now = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_at_once.fetch_max(now, Ordering::SeqCst);
         let fault = self.puts.lock().unwrap().pop().flatten();
@@ -67,9 +67,9 @@ impl Backend for Faulty {
         // Create-only, as the bucket is: who comes second changes nothing.
         let mut stored = self.stored.lock().unwrap();
         if let Some(before) = stored.get(key) {
-            self.overwritten.fetch_add(usize::from(*before != bytes), Ordering::SeqCst);
+            self.overwritten.fetch_add(usize::from(*before != chunk.bytes), Ordering::SeqCst);
         } else {
-            stored.insert(key.to_owned(), bytes);
+            stored.insert(key.to_owned(), chunk.bytes);
         }
         if fault == Some(Fault::ReplyLost) { Err(failed()) } else { Ok(()) }
     }

@@ -21,7 +21,7 @@ use ingest_edge::{
     upload::{Budget, PROCESS_BYTES_MAX},
 };
 use media::{
-    chunk::Chunk,
+    chunk::{Chunk, Encoded},
     id::{BroadcastId, PublishNo, StreamKey},
     names,
     time::WallTime,
@@ -76,8 +76,8 @@ impl Backend for Memory {
         &self.clock
     }
 
-    async fn put(&self, key: &str, bytes: Bytes) -> Result<(), CallError> {
-        let before = self.state().stored.insert(key.to_owned(), bytes);
+    async fn put(&self, key: &str, chunk: Encoded) -> Result<(), CallError> {
+        let before = self.state().stored.insert(key.to_owned(), chunk.bytes);
         assert!(before.is_none(), "{key} was stored twice");
         self.changed.send_replace(());
         Ok(())

@@ -110,8 +110,7 @@ impl Sender {
                 if kind == 1 {
                     self.answer();
                 }
-                self.assembler.tick(self.now);
-                Ok(())
+                self.assembler.tick(self.now)
             }
         };
         self.drain();
@@ -137,7 +136,7 @@ impl Sender {
         assert!(self.samples <= self.tags + stats.gop.sound.silent);
         assert_eq!(self.assembler.next_seq(), ChunkSeq(self.count));
         // There is nothing after the end.
-        self.assembler.tick(self.now.plus_micros(60_000_000));
+        let _ = self.assembler.tick(self.now.plus_micros(60_000_000));
         assert_eq!(self.assembler.poll(), None);
     }
 

@@ -27,6 +27,9 @@ pub const PENDING_MAX: usize = 8;
 /// Most bytes of parameter sets and SEI that came in tags of their own, kept for the next picture.
 pub const PREFIX_MAX: usize = 64 << 10;
 
+/// Time in µs in which nothing that arrives can be read, before the publish is ended: as long as an edge waits for pictures or sound.
+pub const UNREADABLE_MAX_MICROS: i64 = 8_000_000;
+
 /// Which publish the chunks are of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publish {
@@ -76,6 +79,8 @@ pub struct Assembler {
     pending: VecDeque<Gop>,
     next: ChunkSeq,
     damaged: u64,
+    /// Since when nothing has arrived but what can't be read.
+    unreadable_since: Option<WallTime>,
     jumps: u64,
     /// What of it earlier chunks have told.
     told: Stats,
@@ -97,6 +102,7 @@ impl Assembler {
             pending: VecDeque::new(),
             next: ChunkSeq::FIRST,
             damaged: 0,
+            unreadable_since: None,
             jumps: 0,
             told: Stats::default(),
             outputs: VecDeque::new(),
@@ -142,6 +148,7 @@ impl Assembler {
     /// # Errors
     /// A fatal verdict; nothing but [`Self::finish`] makes sense afterwards.
     pub fn video(&mut self, arrival: WallTime, timestamp: u32, body: &Bytes) -> Result<(), Verdict> {
+        let damaged = self.damaged;
         match flv::video(body) {
             Ok(flv::Video::Config { codec, record }) => {
                 let config = video::Config::parse(codec, &record).map_err(|error| {
@@ -169,9 +176,10 @@ impl Assembler {
                     self.cutter.picture(picture)?;
                 }
             }
-            Ok(flv::Video::End | flv::Video::Nothing) => {}
+            Ok(flv::Video::End | flv::Video::Nothing) => return Ok(()),
             Err(error) => self.fault(&error)?,
         }
+        self.heard(arrival, damaged);
         self.drain();
         Ok(())
     }
@@ -181,6 +189,7 @@ impl Assembler {
     /// # Errors
     /// A fatal verdict; nothing but [`Self::finish`] makes sense afterwards.
     pub fn audio(&mut self, arrival: WallTime, timestamp: u32, body: &Bytes) -> Result<(), Verdict> {
+        let damaged = self.damaged;
         match flv::audio(body) {
             Ok(flv::Audio::Config { codec, record }) => {
                 let config = audio::Config::parse(codec, &record).map_err(|error| error.verdict())?;
@@ -199,17 +208,36 @@ impl Assembler {
                     self.damaged += 1;
                 }
             }
-            Ok(flv::Audio::Nothing) => {}
+            Ok(flv::Audio::Nothing) => return Ok(()),
             Err(error) => self.fault(&error)?,
         }
+        self.heard(arrival, damaged);
         self.drain();
         Ok(())
     }
 
     /// Lets time pass; to be called now and then, also when nothing arrives.
-    pub fn tick(&mut self, now: WallTime) {
+    ///
+    /// # Errors
+    /// A fatal verdict: for [`UNREADABLE_MAX_MICROS`] nothing has arrived that can be read.
+    pub fn tick(&mut self, now: WallTime) -> Result<(), Verdict> {
         self.cutter.tick(now);
         self.drain();
+        let latest = self.unreadable_since.map(|since| since.plus_micros(UNREADABLE_MAX_MICROS));
+        if latest.is_some_and(|latest| now >= latest) {
+            let message = "What arrives can't be read as pictures or sound; check the encoder's codec settings, or update it.";
+            return Err(Verdict::new(Code::Unreadable, message));
+        }
+        Ok(())
+    }
+
+    /// Takes note of a message, before which so many had been damaged.
+    fn heard(&mut self, arrival: WallTime, damaged: u64) {
+        if self.damaged == damaged {
+            self.unreadable_since = None;
+        } else {
+            self.unreadable_since.get_or_insert(arrival);
+        }
     }
 
     /// The publish is over; what there is comes out.

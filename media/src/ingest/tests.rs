@@ -37,6 +37,28 @@ fn a_usual_show() {
 }
 
 #[test]
+fn who_sends_nothing_that_can_be_read_is_told() {
+    let unreadable = |feed: &mut Feed, ms| {
+        // A picture in the coding of before it was named.
+        feed.raw(at(ms), Kind::Video, ms, vec![0x27]);
+        feed.assembler.tick(at(ms))
+    };
+    let mut feed = Feed::new(48_000);
+    for ms in (0..8_000).step_by(40) {
+        assert_eq!(unreadable(&mut feed, ms), Ok(()), "at {ms}");
+    }
+    assert_eq!(unreadable(&mut feed, 8_000).unwrap_err().code, Code::Unreadable);
+
+    // Sound among it is enough.
+    let mut feed = Feed::new(48_000);
+    feed.configure_audio();
+    for ms in (0..20_000).step_by(40) {
+        feed.sound_at(ms, ms);
+        assert_eq!(unreadable(&mut feed, ms), Ok(()), "at {ms}");
+    }
+}
+
+#[test]
 fn the_first_picture_is_time_0_and_a_later_publish_follows_the_wall_clock() {
     let mut feed = Feed::publish(2, 48_000);
     feed.availability_start = at(-61_500);

@@ -120,7 +120,16 @@ mod tests {
         let mut objects = Objects::default();
         let mut put = |text: &'static str, condition| {
             let bytes = Bytes::from_static(text.as_bytes());
-            objects.put(&Write { key: "k".to_owned(), bytes, kind: Kind::CHUNK, condition, meta: vec![] }).0
+            objects
+                .put(&Write {
+                    key: "k".to_owned(),
+                    bytes,
+                    sha256: None,
+                    kind: Kind::CHUNK,
+                    condition,
+                    meta: vec![],
+                })
+                .0
         };
         assert_eq!(put("a", Condition::Matches("\"x\"".to_owned())), Put::Conflict);
         let Put::Stored(first) = put("a", Condition::Absent) else { panic!() };
@@ -137,6 +146,7 @@ mod tests {
             let write = Write {
                 key: key.to_owned(),
                 bytes: Bytes::new(),
+                sha256: None,
                 kind: Kind::CHUNK,
                 condition: Condition::Always,
                 meta: vec![],

@@ -9,6 +9,7 @@ use media::{
     chunk::Chunk,
     id::StreamKey,
     time::VIDEO_TIMESCALE,
+    verdict::{Code, Verdict},
     wire::{CloseReason, Revocation},
 };
 
@@ -408,6 +409,27 @@ async fn refusals_leave_at_a_fixed_time() {
         let took = edge.world.elapsed() - asked;
         assert!(took >= REFUSAL_STEP && took <= REFUSAL_STEP + Duration::from_millis(20), "{key}: {took:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_goodbye_is_heard_although_a_warning_no_longer_reaches_who_said_it() {
+    let edge = Edge::new();
+    edge.world.state().warnings = vec![Verdict::new(Code::GopLong, "Shorter, please.")];
+    let mut publisher = Publisher::start(&edge, SECOND, 0).await;
+    assert!(publisher.send_until(SECOND).await);
+    // It sends ahead of its pictures' time and is read more slowly: when it leaves, the end of a GOP and the goodbye are still to be read.
+    publisher.ahead(secs(10));
+    let pictures = 10 * SECOND + SECOND / 2;
+    assert!(publisher.send_until(pictures).await);
+    publisher.unpublish().await;
+    let left = edge.world.elapsed();
+    edge.finished().await;
+    // It is warned when that GOP is stored and told, two calls later: it has left by then.
+    let stored = begun(&edge.world.state(), 1).nth(9).unwrap();
+    assert!(stored >= left, "the last whole GOP was stored at {stored:?}, it left at {left:?}");
+    assert_eq!(closes(&edge), [(1, 11, CloseReason::Unpublished)]);
+    assert_eq!(edge.world.pictures(1), count(pictures));
+    check_told(&edge);
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use media::{
-    chunk::Chunk,
+    chunk::{Chunk, Encoded},
     id::{BroadcastId, ChunkPos, PublishNo},
     names,
     time::{Ticks, WallTime},
@@ -67,6 +67,8 @@ pub(super) struct State {
     pub(super) most_writing: usize,
     writing: usize,
     pub(super) told: Vec<ChunkPos>,
+    /// What is answered to who tells of a chunk.
+    pub(super) warnings: Vec<Verdict>,
     pub(super) revocations: Vec<Revocation>,
     pub(super) asked_revoked: u32,
     /// `open` is refused after so long.
@@ -126,7 +128,7 @@ impl Backend for World {
         &self.clock
     }
 
-    async fn put(&self, key: &str, bytes: Bytes) -> Result<(), CallError> {
+    async fn put(&self, key: &str, chunk: Encoded) -> Result<(), CallError> {
         let takes = {
             let mut state = self.state();
             state.begun.entry(key.to_owned()).or_insert(self.began.elapsed());
@@ -140,7 +142,7 @@ impl Backend for World {
         if state.bucket_down {
             return Err(down());
         }
-        let before = state.stored.insert(key.to_owned(), bytes);
+        let before = state.stored.insert(key.to_owned(), chunk.bytes);
         assert!(before.is_none(), "{key} was stored twice");
         Ok(())
     }
@@ -177,7 +179,7 @@ impl Backend for World {
                     return Ok(reply(ChunkReply::Stop(Verdict::new(Code::Superseded, "Another one."))));
                 }
                 state.told.push(chunk.pos);
-                reply(ChunkReply::Accepted { warnings: Vec::new() })
+                reply(ChunkReply::Accepted { warnings: state.warnings.clone() })
             }
             GatewayRequest::Close(close) => {
                 let at = self.began.elapsed();

@@ -80,8 +80,11 @@ proptest! {
                 }
             }
             let now = feed.now;
-            feed.assembler.tick(at(now));
+            let readable = feed.assembler.tick(at(now)).is_ok();
             feed.drain();
+            if !readable {
+                break;
+            }
         }
         feed.end();
     }
