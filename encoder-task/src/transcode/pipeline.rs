@@ -19,7 +19,7 @@ use media::{
 };
 
 use super::{
-    EncodedTrack, Plan, Preset, TranscodeError, Transcoded,
+    EncodedTrack, Jpeg, Plan, Preset, TranscodeError, Transcoded,
     libav::{Decoder, LibavError, Picture, Scaler},
     params::{Pace, nominal_rate},
     rung::{self, Look, Order, Shot},
@@ -50,37 +50,25 @@ const HELD_BYTES_MAX: u64 = 192 << 20;
 pub fn transcode(chunk: &Chunk, plan: &Plan) -> Result<Transcoded, TranscodeError> {
     let done = Mutex::new(Vec::new());
     let mut tile = None;
-    let mut warnings = each(chunk, plan, &mut |first| tile = Some(TILE.of_shot(first)), &|track| {
+    let mut warnings = transcode_each(chunk, plan, &mut |made| tile = Some(made), &|track| {
         done.lock().unwrap_or_else(PoisonError::into_inner).push(track);
     })?;
     let mut tracks: Vec<EncodedTrack> = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     tracks.sort_by_key(|track| std::cmp::Reverse(track.rendition.height.min(track.rendition.width)));
     let (sound, of_sound) = sound::transcode(chunk);
     warnings.extend(of_sound);
-    // The show goes on without.
-    let tile = tile.and_then(|made| {
-        made.inspect_err(|error| tracing::warn!(%error, "a chunk has no picture for the storyboard")).ok()
-    });
     Ok(Transcoded { tracks, tile, sound, warnings })
 }
 
-/// The pictures alone, with each rendition given to `out` as soon as it is done, by whichever thread has done it; usually the smallest first.
+/// The pictures alone: the first one, small, is given to `tile` before any is encoded, and each rendition to `out` as soon as it is done, by
+/// whichever thread has done it; usually the smallest first.
 ///
 /// # Errors
 /// The same. What was given before an error is not to be used.
 pub fn transcode_each(
     chunk: &Chunk,
     plan: &Plan,
-    out: &(dyn Fn(EncodedTrack) + Sync),
-) -> Result<Vec<Verdict>, TranscodeError> {
-    each(chunk, plan, &mut |_| {}, out)
-}
-
-/// The same, with the first picture given to `look` before it is encoded.
-fn each(
-    chunk: &Chunk,
-    plan: &Plan,
-    look: &mut dyn FnMut(&Shot),
+    tile: &mut dyn FnMut(Jpeg),
     out: &(dyn Fn(EncodedTrack) + Sync),
 ) -> Result<Vec<Verdict>, TranscodeError> {
     let Some(video) = &chunk.header.video else { return Ok(Vec::new()) };
@@ -93,7 +81,11 @@ fn each(
         let mut scaled = Ok(());
         let replaced = decode(chunk, video, &works.times, plan, &mut |shot| {
             if shot.picture.index() == Some(0) {
-                look(&shot);
+                match TILE.of_shot(&shot) {
+                    Ok(made) => tile(made),
+                    // The show goes on without.
+                    Err(error) => tracing::warn!(%error, "a chunk has no picture for the storyboard"),
+                }
             }
             if held && scaled.is_ok() {
                 scaled = cascade.scale(&shot).map(|shot| kept.extend(shot));

@@ -1,5 +1,6 @@
 //! A transcoder without pictures: a chunk becomes one segment of some bytes per rung at the chunk's place, and takes some time; on a slow
-//! machine, as much as the production transcoder would for the rungs that are made.
+//! machine, as much as the production transcoder would for the rungs that are made. Like there, the smallest rung is done first, and each is
+//! handed on when it is, so that segments are stored, and what befalls that happens, in the midst of it.
 //!
 //! Like the real one it says of a segment what the chunk says; unlike it, it gives other bytes on every encoder, so that nothing can rely
 //! on two encoders making the same.
@@ -10,10 +11,11 @@ use bytes::Bytes;
 use encoder_task::{
     cmaf::Packaged,
     fill::Span,
+    make::{Output, TimedTile},
     session::{
         Turn,
         shed::Job,
-        transcoder::{CHUNKS_AT_ONCE, Made, Still, Transcoder},
+        transcoder::{CHUNKS_AT_ONCE, Early, Made, Still, Transcoder},
     },
     transcode::{self, Jpeg},
 };
@@ -108,62 +110,90 @@ impl Pictures {
         Self { process, machine: (slowness > 0).then(machine) }
     }
 
-    /// Some time's work.
-    async fn work(&self, chunk: &Chunk) {
+    /// How long some work takes.
+    fn takes(&self, chunk: &Chunk) -> Duration {
         let world = self.process.world();
         let of = (self.process.name(), &chunk.header.broadcast, chunk.header.pos, world.now());
         let mut dice = world.derived(of);
         let (least, most) = if dice.permille(950) { (20, 600) } else { (600, 3_000) };
-        tokio::time::sleep(dice.millis(least, most)).await;
+        dice.millis(least, most)
+    }
+
+    /// Takes so long to make these rungs of a chunk, given largest first, and hands each on as soon as it is made.
+    async fn encode(
+        &self,
+        chunk: &Chunk,
+        rungs: &[Rendition],
+        takes: Duration,
+        early: &Early,
+    ) -> Result<(Vec<Packaged>, Option<TimedTile>), String> {
+        let Some(video) = &chunk.header.video else { return Err("no pictures".to_owned()) };
+        let pos = chunk.header.pos;
+        let what = format!("{}-{} by {}", pos.publish.get(), pos.seq.0, self.process.name());
+        let time = to_media_time(video.start, VIDEO_TIMESCALE).ok_or("before the origin")?;
+        // Now and then a picture can't be decoded, or shows nothing.
+        let tile = (pos.seq.0 % UNTILED != UNTILED - 1).then(|| TimedTile {
+            time,
+            jpeg: Jpeg {
+                bytes: Bytes::from(format!("tile {what}")),
+                width: 320,
+                height: 180,
+                contrast: if pos.seq.0.is_multiple_of(DARK) { 0 } else { 50 },
+            },
+        });
+        if let Some(tile) = &tile {
+            early.hand(Output::Tile(tile.clone()));
+        }
+        let share = takes / u32::try_from(rungs.len()).unwrap_or(1).max(1);
+        let mut packaged = Vec::with_capacity(rungs.len());
+        for rung in rungs.iter().rev() {
+            tokio::time::sleep(share).await;
+            let one = package(rung, video.start, video.end, &what)?;
+            early.hand(Output::Segment(one.clone()));
+            packaged.push(one);
+        }
+        packaged.reverse();
+        Ok((packaged, tile))
     }
 }
 
 impl Transcoder for Pictures {
-    fn transcode(&self, chunk: Chunk, profile: Profile, turn: Turn) -> BoxFuture<Result<Made, String>> {
+    fn transcode(
+        &self,
+        chunk: Chunk,
+        profile: Profile,
+        turn: Turn,
+        early: Early,
+    ) -> BoxFuture<Result<Made, String>> {
         let this = self.clone();
         Box::pin(async move {
             let Some(video) = &chunk.header.video else { return Err("no pictures".to_owned()) };
             let (rate, whole) = transcode::ladder(video, profile);
             let (length, size) = (video.end - video.start, (video.width, video.height));
             let job = Job::new(length, size, rate, &whole, None);
-            let left_out = match &this.machine {
-                None => {
-                    let left_out = turn.begin(&job);
-                    this.work(&chunk).await;
-                    left_out
-                }
-                Some(machine) => {
-                    let place = machine.places.acquire().await.map_err(|error| error.to_string())?;
-                    let left_out = turn.begin(&job);
-                    tokio::time::sleep(machine.takes(&chunk, &whole[left_out..], &whole)).await;
-                    drop(place);
-                    left_out
-                }
+            let place = match &this.machine {
+                Some(machine) => Some(machine.places.acquire().await.map_err(|error| error.to_string())?),
+                None => None,
             };
-            drop(turn);
+            let left_out = turn.begin(&job);
             let made = match this.process.world().mutation() {
                 Some(Mutation::ShedTheSmallest) => &whole[..whole.len() - left_out],
                 _ => &whole[left_out..],
             };
-            let pos = chunk.header.pos;
-            let what = format!("{}-{} by {}", pos.publish.get(), pos.seq.0, this.process.name());
-            let packaged: Result<_, _> =
-                made.iter().map(|rung| package(rung, video.start, video.end, &what)).collect();
-            // Now and then a picture can't be decoded, or shows nothing.
-            let tile = (pos.seq.0 % UNTILED != UNTILED - 1).then(|| Jpeg {
-                bytes: Bytes::from(format!("tile {what}")),
-                width: 320,
-                height: 180,
-                contrast: if pos.seq.0.is_multiple_of(DARK) { 0 } else { 50 },
-            });
-            Ok(Made { packaged: packaged?, tile, verdicts: Vec::new(), transcode_ms: 0, left_out })
+            let takes = match &this.machine {
+                Some(machine) => machine.takes(&chunk, made, &whole),
+                None => this.takes(&chunk),
+            };
+            let (packaged, tile) = this.encode(&chunk, made, takes, &early).await?;
+            drop((turn, place));
+            Ok(Made { packaged, tile, verdicts: Vec::new(), transcode_ms: 0, left_out })
         })
     }
 
     fn poster(&self, chunk: Chunk) -> BoxFuture<Result<Option<Bytes>, String>> {
         let this = self.clone();
         Box::pin(async move {
-            this.work(&chunk).await;
+            tokio::time::sleep(this.takes(&chunk)).await;
             let pos = chunk.header.pos;
             // The same on every encoder, as the real ones are: nothing but the epoch in it tells two encoders' apart.
             let text = format!("poster {}-{}", pos.publish.get(), pos.seq.0);
