@@ -8,9 +8,15 @@
 
 mod support;
 
+use std::{
+    sync::{Mutex, mpsc},
+    time::Duration,
+};
+
 use bytes::Bytes;
 use encoder_task::{
-    cmaf::package,
+    cmaf::{Packaged, package},
+    make::{Output, make},
     manifest::State,
     transcode::{Plan, Preset, TranscodeError, transcode},
 };
@@ -24,6 +30,9 @@ use support::{Source, boxes, run, stored::Stored};
 
 const PLAN: Plan =
     Plan { profile: Profile::P720, preset: Preset::Veryfast, threads: 2, rungs: Plan::ALL_RUNGS };
+
+/// Longer than any rung of a few pictures takes, on any machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Every promise about segments, on one source.
 fn check(source: &Source) -> (Vec<Chunk>, Stored) {
@@ -279,6 +288,26 @@ fn sound_and_picture_stay_together() {
     let flash_at = first(&video) + seconds(white, 30);
     let tone_at = first(&audio) + seconds(loud, 48_000);
     assert!((flash_at - tone_at).abs() < 0.02, "flash at {flash_at}, tone at {tone_at}");
+}
+
+#[test]
+fn a_rung_is_given_out_while_others_are_encoded() {
+    let chunk = Source { size: (1280, 720), gop: 10, gops: 1, ..Source::default() }.chunks().remove(0);
+    let (given, smaller) = mpsc::channel();
+    let (given, smaller) = (Mutex::new(given), Mutex::new(smaller));
+    // The largest is not done before the smaller ones have been given out: nobody may wait for it.
+    let made = make(&chunk, &PLAN, &|output| match output {
+        Output::Segment(Packaged { segment, .. }) if segment.rung == "720p" => {
+            let two = [(); 2].map(|()| smaller.lock().unwrap().recv_timeout(PATIENCE));
+            assert!(two.iter().all(Result::is_ok), "smaller rungs are given out meanwhile: {two:?}");
+        }
+        Output::Segment(Packaged { segment, .. }) if segment.rung != "audio" => {
+            given.lock().unwrap().send(segment.rung).unwrap();
+        }
+        _ => {}
+    });
+    let rungs: Vec<&str> = made.packaged.iter().map(|one| one.segment.rung.as_str()).collect();
+    assert_eq!(rungs, ["720p", "480p", "360p", "audio"]);
 }
 
 #[test]

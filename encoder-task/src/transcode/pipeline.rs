@@ -244,7 +244,7 @@ impl Works {
                 let to_next = (n + 1 < made.len()).then_some(to_next);
                 let (end, preset) = (self.end, self.preset);
                 let order = Order { rendition, pace: self.pace(rendition), end, preset, statistics };
-                let work = move || rung::run(&order, &input, to_next.as_ref()).map(out);
+                let work = move || rung::run(&order, &input, to_next).map(out);
                 let spawned =
                     thread::Builder::new().name(format!("rung-{}", rendition.name)).spawn_scoped(scope, work);
                 rungs.push(spawned.map_err(|_| TranscodeError::Thread("rung"))?);
