@@ -116,16 +116,19 @@ impl Target<'_> {
     /// # Errors
     /// When S3 refuses for good.
     pub(super) async fn put_fill(self, naming: Naming, packaged: &[Packaged]) -> Result<(), JobError> {
-        match try_join_all(packaged.iter().map(|one| self.put_segment(naming, one))).await {
-            Ok(_) => Ok(()),
-            // A chunk that was stored meanwhile, of the same time: viewers see more than was promised.
-            Err(Unstored::Taken) => {
-                let (live, broadcast) = (self.live, self.broadcast);
-                tracing::warn!(%live, %broadcast, "a fill's segment names were taken meanwhile");
-                Ok(())
+        let segments = packaged.iter().map(|one| async move {
+            match self.put_segment(naming, one).await {
+                Ok(_) => Ok(()),
+                // A chunk's that was stored meanwhile, of the same time: viewers see more than was promised. The others must be stored all the same.
+                Err(Unstored::Taken) => {
+                    let (live, broadcast, rung) = (self.live, self.broadcast, &one.segment.rung);
+                    tracing::warn!(%live, %broadcast, rung, "a fill's segment name was taken meanwhile");
+                    Ok(())
+                }
+                Err(Unstored::Bucket(error)) => Err(error.into()),
             }
-            Err(Unstored::Bucket(error)) => Err(error.into()),
-        }
+        });
+        try_join_all(segments).await.map(|_| ())
     }
 }
 

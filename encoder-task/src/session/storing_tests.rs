@@ -318,3 +318,17 @@ async fn what_was_stored_of_a_failure_is_in_no_row_and_the_next_one_takes_it() {
         assert_eq!(of("480p"), rung("480p", "the second").segment.object);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_fill_stores_all_but_the_segment_whose_name_is_taken() {
+    let memory = Memory::new();
+    memory.keep(&key("720p", Naming::Plain), &Bytes::from_static(b"a chunk's"), Some("2-7"));
+    let workshop = workshop(&memory, Box::new(|_| unreachable!("nothing is transcoded")));
+    let of = broadcast();
+    let target = Target { workshop: &workshop, live: &of.live, broadcast: &of.broadcast, origin: FILL };
+    target.put_fill(Naming::Plain, &["720p", "480p", "360p"].map(|name| rung(name, "fill"))).await.unwrap();
+    let text = |name: &str| memory.text(&key(name, Naming::Plain));
+    assert_eq!(text("720p").as_deref(), Some("a chunk's"));
+    assert_eq!(text("480p").as_deref(), Some("480p by fill"));
+    assert_eq!(text("360p").as_deref(), Some("360p by fill"));
+}
