@@ -8,6 +8,7 @@
 //! [`EncodedTrack::delay`] and end (the last plus its duration) at the chunk's end minus the same delay.
 
 mod capacity;
+mod decode;
 mod libav;
 mod nal;
 mod order;

@@ -1,4 +1,4 @@
-//! The threads of one transcode. First this one decodes and `survey` looks at what comes; then the pictures go to one thread per rung, which
+//! The threads of one transcode. First this one decodes (`decode`) and `survey` looks at what comes; then the pictures go to one thread per rung, which
 //! scales and encodes (`rung`). Rung *n* hands its scaled pictures to rung *n + 1*, so that each scales from the next larger one. All channels
 //! are bounded; a rung that fails closes its end, which stops those before it.
 //!
@@ -14,15 +14,16 @@ use std::{
 use media::{
     chunk::{Chunk, VideoTrack},
     ladder::{Profile, Rendition},
-    time::{FrameRate, Ticks, VIDEO_TIMESCALE},
+    time::{FrameRate, Ticks},
     verdict::{Code, Verdict},
 };
 
 use super::{
     EncodedTrack, Jpeg, Plan, Preset, TranscodeError, Transcoded,
-    libav::{Decoder, LibavError, Picture, Scaler},
+    decode::decode,
+    libav::{LibavError, Scaler},
     params::{Pace, nominal_rate},
-    rung::{self, Look, Order, Shot},
+    rung::{self, Order, Shot},
     sound,
     survey::{Statistics, Surveyor},
     thumbnail::TILE,
@@ -30,11 +31,6 @@ use super::{
 
 /// Pictures between two threads: enough that neither waits for the other's jitter, few enough that 2160p stays below 100 MB a rung.
 const PICTURES_IN_FLIGHT: usize = 6;
-/// Decoder threads at most: more would only run ahead of the scalers.
-const DECODER_THREADS_MAX: usize = 4;
-/// Pixels a second that one decoder thread is given: 1080p at 31 frames a second.
-const DECODER_ALONE_MAX: u64 = 1920 * 1080 * 31;
-
 /// Pictures of the largest rung's size kept from the survey to the encode, in bytes of one chunk: 2 s of 1080p30 or 4.5 s of 720p30. Longer or larger
 /// chunks are decoded twice, which costs a tenth more.
 const HELD_BYTES_MAX: u64 = 192 << 20;
@@ -284,100 +280,5 @@ impl Cascade<'_> {
             shot.picture = scaler.scale(&shot.picture)?;
         }
         Ok(Some(shot))
-    }
-}
-
-/// Threads of the decoder: one up to 1080p30, which decodes many times as fast as it is shown and spares the rest what threads cost.
-fn decoder_threads(video: &VideoTrack, times: &[Ticks], plan: &Plan) -> usize {
-    let length = u64::try_from(video.end - times.first().copied().unwrap_or(0)).unwrap_or(0).max(1);
-    let pictures = u64::try_from(times.len()).unwrap_or(u64::MAX);
-    let pixels = (u64::from(video.width) * u64::from(video.height)).saturating_mul(pictures);
-    let per_second = pixels.saturating_mul(VIDEO_TIMESCALE.into()) / length;
-    if per_second <= DECODER_ALONE_MAX { 1 } else { plan.threads.clamp(1, DECODER_THREADS_MAX) }
-}
-
-/// Decodes the chunk and gives exactly one picture for each of its presentation `times`, in order, tagged with its index. Says how
-/// many had to be replaced or were damaged.
-pub(super) fn decode(
-    chunk: &Chunk,
-    video: &VideoTrack,
-    times: &[Ticks],
-    plan: &Plan,
-    out: &mut Sink<'_>,
-) -> Result<usize, TranscodeError> {
-    let mut decoder = Decoder::open(video.codec, &video.config, decoder_threads(video, times, plan))?;
-    let mut feed = Feed { times, out, next: 0, last: None, look: None, damaged: 0, closed: false };
-    for (sample, pts) in chunk.video_samples().iter().zip(&video.pts) {
-        // A sample that the decoder refuses shows as a picture that is missing.
-        let _understood = decoder.send(sample, *pts);
-        while let Some(picture) = decoder.receive() {
-            feed.push(picture)?;
-        }
-        if feed.closed {
-            return Ok(feed.damaged);
-        }
-    }
-    decoder.finish();
-    while let Some(picture) = decoder.receive() {
-        feed.push(picture)?;
-    }
-    feed.finish()
-}
-
-/// Makes the sequence of decoded pictures whole.
-struct Feed<'a, 'o> {
-    times: &'a [Ticks],
-    out: &'a mut Sink<'o>,
-    /// Index of the picture that is due.
-    next: usize,
-    last: Option<Picture>,
-    /// That of the first picture.
-    look: Option<Look>,
-    damaged: usize,
-    /// Nobody takes pictures any more: the first rung has failed and says why itself.
-    closed: bool,
-}
-
-impl Feed<'_, '_> {
-    fn push(&mut self, picture: Picture) -> Result<(), TranscodeError> {
-        let index = picture.tag().and_then(|tag| self.times.binary_search(&tag).ok());
-        let Some(index) = index.filter(|index| *index >= self.next) else {
-            // Twice, or too late: its place has been filled.
-            return Ok(());
-        };
-        if picture.is_damaged() {
-            self.damaged += 1;
-        }
-        // What is missing before it is shown as the picture before it; before the first, as the first.
-        let filler = self.last.take().map_or_else(|| picture.share(), Ok)?;
-        self.fill(&filler, index)?;
-        self.send(picture.share()?)?;
-        self.last = Some(picture);
-        Ok(())
-    }
-
-    fn fill(&mut self, filler: &Picture, until: usize) -> Result<(), TranscodeError> {
-        while self.next < until && !self.closed {
-            self.damaged += 1;
-            self.send(filler.share()?)?;
-        }
-        Ok(())
-    }
-
-    fn send(&mut self, mut picture: Picture) -> Result<(), TranscodeError> {
-        let tag = i64::try_from(self.next).map_err(|_| TranscodeError::Thread("decoder"))?;
-        let look = *self.look.get_or_insert_with(|| Look::of(&picture));
-        picture.set_tag(tag);
-        self.closed |= !(self.out)(Shot { picture, look });
-        self.next += 1;
-        Ok(())
-    }
-
-    fn finish(mut self) -> Result<usize, TranscodeError> {
-        let Some(last) = self.last.take() else {
-            return Err(TranscodeError::Undecodable { samples: self.times.len() });
-        };
-        self.fill(&last, self.times.len())?;
-        Ok(self.damaged)
     }
 }

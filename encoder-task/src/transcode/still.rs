@@ -9,9 +9,10 @@ use media::{
 
 use super::{
     EncodedTrack, LibavError, Plan, Sample, TranscodeError,
+    decode::decode,
     libav::{ImageFormat, Picture, Scaler},
     order::decode_times,
-    pipeline::{Sink, Works, decode, schedule},
+    pipeline::{Sink, Works, schedule},
     rung::{Look, Shot},
 };
 
