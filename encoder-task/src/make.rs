@@ -39,7 +39,7 @@ pub struct TimedTile {
 /// What a chunk has become.
 #[derive(Debug, Clone, Default)]
 pub struct Made {
-    /// One segment per rung, largest first, then one of sound. Empty if nothing can be used; then a warning says why.
+    /// One segment per rung, largest first (the source before all), then one of sound. Empty if nothing can be used; then a warning says why.
     pub packaged: Vec<Packaged>,
     /// What the storyboard shows of it.
     pub tile: Option<TimedTile>,
@@ -47,8 +47,8 @@ pub struct Made {
     pub warnings: Vec<Verdict>,
 }
 
-/// A rung, and its short side.
-type Ranked = (u32, Result<Packaged, PackageError>);
+/// A rung, and what it is put in order by.
+type Ranked = ((u32, bool), Result<Packaged, PackageError>);
 
 /// Transcodes and packages a chunk; gives each output to `out` once, by whichever thread has made it, and all that are good at the end.
 /// Sound goes on even when the pictures can't be decoded. Blocks for as long as it takes.
@@ -76,8 +76,7 @@ pub fn make(chunk: &Chunk, plan: &Plan, out: &(dyn Fn(Output) + Sync)) -> Made {
         if let Ok(packaged) = &packaged {
             out(Output::Segment(packaged.clone()));
         }
-        let short_side = track.rendition.width.min(track.rendition.height);
-        rungs.lock().unwrap_or_else(PoisonError::into_inner).push((short_side, packaged));
+        rungs.lock().unwrap_or_else(PoisonError::into_inner).push((track.rendition.rank(), packaged));
     });
     let mut rungs = rungs.into_inner().unwrap_or_else(PoisonError::into_inner);
     let warnings = match transcoded {
@@ -87,7 +86,7 @@ pub fn make(chunk: &Chunk, plan: &Plan, out: &(dyn Fn(Output) + Sync)) -> Made {
             [of_sound, vec![corrupt(&error)]].concat()
         }
     };
-    rungs.sort_by_key(|(short_side, _)| std::cmp::Reverse(*short_side));
+    rungs.sort_by_key(|(rank, _)| std::cmp::Reverse(*rank));
     let packaged: Result<Vec<Packaged>, PackageError> = rungs.into_iter().map(|(_, rung)| rung).collect();
     match packaged {
         Ok(mut packaged) => {

@@ -140,7 +140,7 @@ pub(crate) fn package_video(
             width: track.rendition.width,
             height: track.rendition.height,
             sar: track.sar,
-            frame_rate: Some(track.frame_rate),
+            frame_rate: track.frame_rate,
         },
     };
     let time = to_media_time(start, VIDEO_TIMESCALE).ok_or_else(|| range("start")(start))?;

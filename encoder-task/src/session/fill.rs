@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use media::{
     id::ChunkPos,
-    ledger::{AUDIO_RUNG, Fill, Naming, Segment, Shown, Track},
+    ledger::{AUDIO_RUNG, Fill, Naming, SOURCE_RUNG, Segment, Shown, Track},
     names,
     time::{Ticks, VIDEO_TIMESCALE, media_origin, rescale},
 };
@@ -282,9 +282,9 @@ impl Filler {
     }
 }
 
-/// How many rungs of pictures there are among these. Those that are missing of a ladder are its largest.
+/// How many rungs of pictures there are among these that were encoded: no fill has the source's. Those that are missing of a ladder are its largest.
 fn rungs(segments: &[Segment]) -> usize {
-    segments.iter().filter(|segment| segment.rung != AUDIO_RUNG).count()
+    segments.iter().filter(|segment| ![AUDIO_RUNG, SOURCE_RUNG].contains(&segment.rung.as_str())).count()
 }
 
 /// Where a fill's segments go.

@@ -129,7 +129,7 @@ impl Workshop {
             None => {
                 let turn = shedding.turn(pos);
                 let (early, outputs) = Early::channel();
-                let making = self.transcoder.transcode(chunk, of.profile, turn, early);
+                let making = self.transcoder.transcode(chunk, of.ladder(), turn, early);
                 storing.during(making, outputs).await.map_err(JobError::Crashed)?
             }
         };

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use media::{
     chunk::{Chunk, Header, VideoCodec, VideoTrack},
     id::{ChunkSeq, PublishNo},
-    ladder::Profile,
+    ladder::{Ladder, Profile},
     ledger::{Init, Track},
     limits::Limits,
     time::{VIDEO_TIMESCALE, WallTime},
@@ -116,7 +116,8 @@ impl fmt::Debug for Scripted {
 }
 
 impl Transcoder for Scripted {
-    fn transcode(&self, _: Chunk, _: Profile, _: Turn, early: Early) -> Boxed<Result<Made, String>> {
+    fn transcode(&self, _: Chunk, ladder: Ladder, _: Turn, early: Early) -> Boxed<Result<Made, String>> {
+        assert_eq!(ladder, Ladder { profile: Profile::P720, source: true }, "the broadcast's");
         (self.0)(early)
     }
 
@@ -139,6 +140,7 @@ fn broadcast() -> Broadcast {
         earlier: vec![],
         filler: false,
         profile: Profile::P720,
+        source_rung: true,
         window_seconds: 60,
         limits: Limits::default(),
         opened: WallTime(0),

@@ -3,7 +3,11 @@
 use std::{fmt, sync::Arc, time::Instant};
 
 use bytes::Bytes;
-use media::{chunk::Chunk, ladder::Profile, verdict::Verdict};
+use media::{
+    chunk::Chunk,
+    ladder::{Ladder, Profile},
+    verdict::Verdict,
+};
 use service::{
     BoxFuture,
     metrics::defs::{CHUNKS_WAITING, STAGE_WAIT},
@@ -28,7 +32,7 @@ const OUTPUTS_MAX: usize = 16;
 /// What a chunk has become.
 #[derive(Debug)]
 pub struct Made {
-    /// One segment per rung, largest first, then one of sound. None if the chunk can't be used; then a verdict says why.
+    /// One segment per rung, largest first (the source before all), then one of sound. None if the chunk can't be used; then a verdict says why.
     pub packaged: Vec<Packaged>,
     /// What the storyboard shows of it.
     pub tile: Option<TimedTile>,
@@ -74,7 +78,7 @@ pub trait Transcoder: fmt::Debug + Send + Sync {
     fn transcode(
         &self,
         chunk: Chunk,
-        profile: Profile,
+        ladder: Ladder,
         turn: Turn,
         early: Early,
     ) -> BoxFuture<Result<Made, String>>;
@@ -115,20 +119,24 @@ impl Ffmpeg {
         let fps = rate.map_or(30, |rate| rate.num.div_ceil(rate.den.max(1)));
         Plan {
             profile,
+            source: false,
             preset: transcode::choose_preset(&self.capacity, profile, fps),
             threads: self.threads,
             rungs: Plan::ALL_RUNGS,
         }
     }
 
-    /// How many of the chunk's rungs are made, now that work on it begins, and how many are not.
+    /// How many of the chunk's rungs are encoded at most, now that work on it begins, and how many are left out. The source costs nothing and stays.
     fn allowed(&self, chunk: &Chunk, plan: &Plan, turn: &Turn) -> (usize, usize) {
         let Some(video) = &chunk.header.video else { return (Plan::ALL_RUNGS, 0) };
-        let (rate, renditions) = transcode::ladder(video, plan.profile);
+        let (rate, renditions) = transcode::encoded(chunk, video, plan);
         let capacity = self.capacity.of(plan.preset);
         let (length, size) = (video.end - video.start, (video.width, video.height));
-        let left_out = turn.begin(&Job::new(length, size, rate, &renditions, Some(capacity)));
-        (renditions.len().saturating_sub(left_out), left_out)
+        match turn.begin(&Job::new(length, size, rate, &renditions, Some(capacity))) {
+            // All, also if the source turns out to be damaged, and is no rung then.
+            0 => (Plan::ALL_RUNGS, 0),
+            left_out => (renditions.len().saturating_sub(left_out), left_out),
+        }
     }
 
     /// Runs on a thread of its own when a slot is free.
@@ -150,7 +158,7 @@ impl Transcoder for Ffmpeg {
     fn transcode(
         &self,
         chunk: Chunk,
-        profile: Profile,
+        ladder: Ladder,
         turn: Turn,
         early: Early,
     ) -> BoxFuture<Result<Made, String>> {
@@ -162,7 +170,7 @@ impl Transcoder for Ffmpeg {
             }
             let with = this.clone();
             let work = move || {
-                let plan = with.plan(&chunk, profile);
+                let plan = Plan { source: ladder.source, ..with.plan(&chunk, ladder.profile) };
                 let (rungs, left_out) = with.allowed(&chunk, &plan, &turn);
                 let began = Instant::now();
                 let made = make(&chunk, &Plan { rungs, ..plan }, &|output| early.hand(output));

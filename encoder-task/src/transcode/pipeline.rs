@@ -25,12 +25,14 @@ use super::{
     params::{Pace, nominal_rate},
     rung::{self, Order, Shot},
     sound,
+    source::source,
     survey::{Statistics, Surveyor},
     thumbnail::TILE,
 };
 
 /// Pictures between two threads: enough that neither waits for the other's jitter, few enough that 2160p stays below 100 MB a rung.
 const PICTURES_IN_FLIGHT: usize = 6;
+
 /// Pictures of the largest rung's size kept from the survey to the encode, in bytes of one chunk: 2 s of 1080p30 or 4.5 s of 720p30. Longer or larger
 /// chunks are decoded twice, which costs a tenth more.
 const HELD_BYTES_MAX: u64 = 192 << 20;
@@ -50,7 +52,7 @@ pub fn transcode(chunk: &Chunk, plan: &Plan) -> Result<Transcoded, TranscodeErro
         done.lock().unwrap_or_else(PoisonError::into_inner).push(track);
     })?;
     let mut tracks: Vec<EncodedTrack> = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    tracks.sort_by_key(|track| std::cmp::Reverse(track.rendition.height.min(track.rendition.width)));
+    tracks.sort_by_key(|track| std::cmp::Reverse(track.rendition.rank()));
     let (sound, of_sound) = sound::transcode(chunk);
     warnings.extend(of_sound);
     Ok(Transcoded { tracks, tile, sound, warnings })
@@ -68,20 +70,61 @@ pub fn transcode_each(
     out: &(dyn Fn(EncodedTrack) + Sync),
 ) -> Result<Vec<Verdict>, TranscodeError> {
     let Some(video) = &chunk.header.video else { return Ok(Vec::new()) };
+    let source = if plan.source { source(chunk, video).ok() } else { None };
+    let mut tile = Some(tile);
+    let mut first = |shot: &Shot| {
+        // Pictures may have to be gone through twice.
+        let Some(tile) = tile.take() else { return };
+        match TILE.of_shot(shot) {
+            Ok(made) => tile(made),
+            // The show goes on without.
+            Err(error) => tracing::warn!(%error, "a chunk has no picture for the storyboard"),
+        }
+    };
+    let damaged = match source {
+        // Unlike the rungs that are encoded, it would show the damage.
+        Some(source) => match each(chunk, video, plan, Some(source), &mut first, out)? {
+            0 => 0,
+            _ => each(chunk, video, plan, None, &mut first, out)?,
+        },
+        None => each(chunk, video, plan, None, &mut first, out)?,
+    };
+    let mut warnings = Vec::new();
+    if damaged > 0 {
+        warnings.push(Verdict::new(
+            Code::VideoCorrupt,
+            format!(
+                "{damaged} of {} pictures arrived damaged and were repaired; check the encoder and the network",
+                video.pts.len()
+            ),
+        ));
+    }
+    Ok(warnings)
+}
+
+/// The same with the source as a rung, if it is given; nothing comes of it then if a picture is damaged. Says how many are.
+fn each(
+    chunk: &Chunk,
+    video: &VideoTrack,
+    plan: &Plan,
+    source: Option<EncodedTrack>,
+    first: &mut dyn FnMut(&Shot),
+    out: &(dyn Fn(EncodedTrack) + Sync),
+) -> Result<usize, TranscodeError> {
     let (times, rate) = schedule(video);
-    let works = Works::new(plan, (video.width, video.height), times, video.end, rate);
+    let size = (video.width, video.height);
+    let mut works = Works::new(plan, size, times, video.end, rate);
+    if source.is_some() {
+        works.without(size);
+    }
     let mut cascade = works.cascade();
     let held = works.bytes() <= HELD_BYTES_MAX;
     let mut kept = Vec::new();
-    let (surveyed, replaced) = works.survey(|to| {
+    let mut decoded = |to: &mut Sink<'_>| -> Result<usize, TranscodeError> {
         let mut scaled = Ok(());
-        let replaced = decode(chunk, video, &works.times, plan, &mut |shot| {
+        let damaged = decode(chunk, video, &works.times, plan, &mut |shot| {
             if shot.picture.index() == Some(0) {
-                match TILE.of_shot(&shot) {
-                    Ok(made) => tile(made),
-                    // The show goes on without.
-                    Err(error) => tracing::warn!(%error, "a chunk has no picture for the storyboard"),
-                }
+                first(&shot);
             }
             if held && scaled.is_ok() {
                 scaled = cascade.scale(&shot).map(|shot| kept.extend(shot));
@@ -89,8 +132,18 @@ pub fn transcode_each(
             to(shot)
         });
         scaled?;
-        replaced
-    })?;
+        damaged
+    };
+    if works.made().is_empty() {
+        let damaged = decoded(&mut |_| true)?;
+        source.filter(|_| damaged == 0).into_iter().for_each(out);
+        return Ok(damaged);
+    }
+    let (surveyed, damaged) = works.survey(decoded)?;
+    match source {
+        Some(_) if damaged > 0 => return Ok(damaged),
+        source => source.into_iter().for_each(out),
+    }
     let again = |to: &mut Sink<'_>| -> Result<(), TranscodeError> {
         if held {
             // Each is given away as it is taken, so that memory falls while the rungs go on.
@@ -109,17 +162,7 @@ pub fn transcode_each(
         Ok(scaled?)
     };
     works.encode(&surveyed, again, out)?;
-    let mut warnings = Vec::new();
-    if replaced > 0 {
-        warnings.push(Verdict::new(
-            Code::VideoCorrupt,
-            format!(
-                "{replaced} of {} pictures arrived damaged and were repaired; check the encoder and the network",
-                works.times.len()
-            ),
-        ));
-    }
-    Ok(warnings)
+    Ok(damaged)
 }
 
 /// The whole ladder of a chunk's pictures, largest first, and the rate that it is encoded with.
@@ -127,6 +170,21 @@ pub fn transcode_each(
 pub fn ladder(video: &VideoTrack, profile: Profile) -> (FrameRate, Vec<Rendition>) {
     let (_, rate) = schedule(video);
     (rate, profile.renditions(video.width, video.height, Some(rate)))
+}
+
+/// The same without a rung that the source takes the place of: what `plan` encodes of a chunk's pictures if nothing is left out.
+#[must_use]
+pub fn encoded(chunk: &Chunk, video: &VideoTrack, plan: &Plan) -> (FrameRate, Vec<Rendition>) {
+    let (rate, mut renditions) = ladder(video, plan.profile);
+    if plan.source && is_replaced(&renditions, (video.width, video.height)) && source(chunk, video).is_ok() {
+        renditions.remove(0);
+    }
+    (rate, renditions)
+}
+
+/// Whether the largest of these would only be the source again, which is of this size.
+fn is_replaced(renditions: &[Rendition], source: (u32, u32)) -> bool {
+    renditions.first().is_some_and(|first| (first.width, first.height) == source)
 }
 
 /// A track's presentation times in order, and the rate that it is encoded with.
@@ -164,6 +222,13 @@ impl Works {
         let left_out = plan.left_out(renditions.len());
         let (whole, half) = (Pace::whole(&times, rate), Pace::halved(&times, rate));
         Self { times, end, preset: plan.preset, renditions, left_out, whole, half }
+    }
+
+    /// The source, of this size, is a rung as it is.
+    fn without(&mut self, source: (u32, u32)) {
+        if is_replaced(&self.renditions, source) {
+            self.left_out = self.left_out.max(1);
+        }
     }
 
     /// Those that are made, largest first.

@@ -124,7 +124,7 @@ pub(super) fn run(
     let (sps, pps) = nal::parameter_sets(&encoder.header()).ok_or_else(|| broken("no parameter sets"))?;
     let delay = pace.rate.ticks(REORDER_FRAMES);
     let samples = samples(&pace.times, order.end, delay, encoded).map_err(broken)?;
-    let (rendition, frame_rate) = ((*rendition).clone(), pace.rate);
+    let (rendition, frame_rate) = ((*rendition).clone(), Some(pace.rate));
     Ok(EncodedTrack { rendition, frame_rate, sar, colour, sps, pps, delay, samples })
 }
 

@@ -21,7 +21,7 @@ use encoder_task::{
 };
 use media::{
     chunk::Chunk,
-    ladder::{Profile, Rendition},
+    ladder::{Ladder, Profile, Rendition},
     ledger::{Init, Object, Segment, Track},
     time::{Ticks, VIDEO_TIMESCALE, to_media_time},
 };
@@ -38,6 +38,8 @@ const OVERHEAD_PERCENT: u64 = 35;
 
 /// Of so many chunks one has no tile.
 const UNTILED: u32 = 7;
+/// Of so many chunks one has a source that can't be a rung.
+const UNFIT: u32 = 6;
 /// Of so many chunks one shows nothing.
 const DARK: u32 = 5;
 
@@ -119,7 +121,7 @@ impl Pictures {
         dice.millis(least, most)
     }
 
-    /// Takes so long to make these rungs of a chunk, given largest first, and hands each on as soon as it is made.
+    /// Takes so long to make these rungs of a chunk, given largest first, and hands each on as soon as it is made; the source first, which takes no time.
     async fn encode(
         &self,
         chunk: &Chunk,
@@ -144,16 +146,19 @@ impl Pictures {
         if let Some(tile) = &tile {
             early.hand(Output::Tile(tile.clone()));
         }
-        let share = takes / u32::try_from(rungs.len()).unwrap_or(1).max(1);
+        let (source, encoded): (Vec<_>, Vec<_>) = rungs.iter().partition(|rung| rung.is_source());
+        let share = takes / u32::try_from(encoded.len()).unwrap_or(1).max(1);
         let mut packaged = Vec::with_capacity(rungs.len());
-        for rung in rungs.iter().rev() {
-            tokio::time::sleep(share).await;
+        for rung in source.into_iter().chain(encoded.into_iter().rev()) {
+            if !rung.is_source() {
+                tokio::time::sleep(share).await;
+            }
             let one = package(rung, video.start, video.end, &what)?;
             early.hand(Output::Segment(one.clone()));
-            packaged.push(one);
+            packaged.push((rung.rank(), one));
         }
-        packaged.reverse();
-        Ok((packaged, tile))
+        packaged.sort_by_key(|(rank, _)| std::cmp::Reverse(*rank));
+        Ok((packaged.into_iter().map(|(_, one)| one).collect(), tile))
     }
 }
 
@@ -161,15 +166,21 @@ impl Transcoder for Pictures {
     fn transcode(
         &self,
         chunk: Chunk,
-        profile: Profile,
+        ladder: Ladder,
         turn: Turn,
         early: Early,
     ) -> BoxFuture<Result<Made, String>> {
         let this = self.clone();
         Box::pin(async move {
             let Some(video) = &chunk.header.video else { return Err("no pictures".to_owned()) };
-            let (rate, whole) = transcode::ladder(video, profile);
+            let (rate, mut whole) = transcode::ladder(video, ladder.profile);
             let (length, size) = (video.end - video.start, (video.width, video.height));
+            // Now and then the source can't be a rung.
+            let is_fit = chunk.header.pos.seq.0 % UNFIT != UNFIT - 1;
+            let source = (ladder.source && is_fit).then(|| Rendition::source(size.0, size.1));
+            if source.is_some() && whole.first().is_some_and(|top| (top.width, top.height) == size) {
+                whole.remove(0);
+            }
             let job = Job::new(length, size, rate, &whole, None);
             let place = match &this.machine {
                 Some(machine) => Some(machine.places.acquire().await.map_err(|error| error.to_string())?),
@@ -184,7 +195,8 @@ impl Transcoder for Pictures {
                 Some(machine) => machine.takes(&chunk, made, &whole),
                 None => this.takes(&chunk),
             };
-            let (packaged, tile) = this.encode(&chunk, made, takes, &early).await?;
+            let made: Vec<Rendition> = source.into_iter().chain(made.iter().cloned()).collect();
+            let (packaged, tile) = this.encode(&chunk, &made, takes, &early).await?;
             drop((turn, place));
             Ok(Made { packaged, tile, verdicts: Vec::new(), transcode_ms: 0, left_out })
         })
@@ -230,7 +242,7 @@ struct Held {
 impl Still for Held {
     fn fill(&self, span: Span, rungs: usize) -> BoxFuture<Result<Vec<Packaged>, String>> {
         let what = format!("{} at {}", self.of, span.video_start);
-        let left_out = self.whole.len().saturating_sub(rungs);
+        let left_out = self.whole.len().saturating_sub(rungs.max(1));
         let made = self.whole[left_out..].iter();
         let packaged = made.map(|rung| package(rung, span.video_start, span.video_end, &what)).collect();
         Box::pin(async move { packaged })
