@@ -449,6 +449,9 @@ pub enum LiveCommand {
         /// Ladder: 2160p, 1440p, 1080p, 720p, 480p or 360p [default: as the stack chose]
         #[arg(long)]
         ladder: Option<Profile>,
+        /// Make the source itself the top rung wherever it can be: H.264 of at most 25 Mbit/s
+        #[arg(long)]
+        source_rung: bool,
         /// How many seconds a show waits for a publisher whose connection was lost
         #[arg(long, value_name = "SECONDS", default_value_t = crate::stack::WINDOW_DEFAULT, value_parser = clap::value_parser!(u32).range(0..=WINDOW_MAX))]
         window: u32,
@@ -476,11 +479,11 @@ pub enum LiveCommand {
         #[command(flatten)]
         stack: StackArgs,
     },
-    /// Change a live: its title, its reconnect window, its limits, its slate
+    /// Change a live: its title, its reconnect window, its limits, its slate, its top rung
     #[command(
-        group = ArgGroup::new("change").args(["title", "window", "slate", "no_slate", "max_bit_rate", "max_resolution", "max_fps", "max_hours", "no_limits"]).required(true).multiple(true),
+        group = ArgGroup::new("change").args(["title", "source_rung", "no_source_rung", "window", "slate", "no_slate", "max_bit_rate", "max_resolution", "max_fps", "max_hours", "no_limits"]).required(true).multiple(true),
         after_help = "\
-A new window and new limits count from the next show on, a new slate from the next hole on.
+A new window, new limits and a new top rung count from the next show on, a new slate from the next hole on.
 
 Examples:
   gopcast live set shoes --window 300 --slate back-soon.png
@@ -493,6 +496,12 @@ Examples:
         /// Name for people
         #[arg(long)]
         title: Option<String>,
+        /// Make the source itself the top rung wherever it can be: H.264 of at most 25 Mbit/s
+        #[arg(long)]
+        source_rung: bool,
+        /// Encode every rung
+        #[arg(long, conflicts_with = "source_rung")]
+        no_source_rung: bool,
         /// How many seconds a show waits for a publisher whose connection was lost
         #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(0..=WINDOW_MAX))]
         window: Option<u32>,

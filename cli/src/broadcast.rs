@@ -252,6 +252,7 @@ mod tests {
             earlier: vec![],
             filler: false,
             profile: Profile::P480,
+            source_rung: false,
             window_seconds: 60,
             limits: media::limits::Limits::default(),
             opened: WallTime(1_000_000),

@@ -40,6 +40,8 @@ struct Told {
     live: LiveId,
     title: String,
     ladder: Profile,
+    /// The source itself is the top rung.
+    source_rung: bool,
     window_seconds: u32,
     limits: Limits,
     /// Key of the image that is shown while the publisher is away.
@@ -74,6 +76,7 @@ impl Told {
             live: live.live,
             title: live.title,
             ladder: live.profile,
+            source_rung: live.source_rung,
             window_seconds: live.window_seconds,
             limits: live.limits,
             slate: live.slate,
@@ -92,7 +95,7 @@ impl Told {
             ("live", self.live.to_string()),
             ("title", self.title.clone()),
             ("state", self.state()),
-            ("ladder", self.ladder.to_string()),
+            ("ladder", ladder(self.ladder, self.source_rung)),
             ("window", format!("{} s for a publisher to return", self.window_seconds)),
             ("limits", limits(&self.limits)),
             ("slate", self.slate.clone().unwrap_or_else(|| "none; the last picture is held".to_owned())),
@@ -178,12 +181,13 @@ impl Context {
 /// When no stack is running, or it can't do what is asked; the text says why.
 pub async fn run(command: LiveCommand) -> anyhow::Result<Exit> {
     match command {
-        LiveCommand::Create { name, title, ladder, window, slate, limits, stack } => {
+        LiveCommand::Create { name, title, ladder, source_rung, window, slate, limits, stack } => {
             let slate = slate.as_deref().map(Slate::read).transpose()?;
             let context = Context::find(stack).await?;
             let new = lives::New {
                 title: title.unwrap_or_else(|| name.to_string()),
                 profile: ladder.unwrap_or(context.stack.ladder),
+                source_rung,
                 window_seconds: window,
                 limits: changed(Limits::default(), &limits),
                 slate: context.store(&name, slate).await?,
@@ -198,11 +202,23 @@ pub async fn run(command: LiveCommand) -> anyhow::Result<Exit> {
         }
         LiveCommand::List { stack } => list(&Context::find(stack).await?).await,
         LiveCommand::Show { name, stack } => Context::find(stack).await?.show(&name).await,
-        LiveCommand::Set { name, title, window, slate, no_slate, limits, no_limits, stack } => {
+        LiveCommand::Set {
+            name,
+            title,
+            source_rung,
+            no_source_rung,
+            window,
+            slate,
+            no_slate,
+            limits,
+            no_limits,
+            stack,
+        } => {
             let slate = slate.as_deref().map(Slate::read).transpose()?;
             let context = Context::find(stack).await?;
             let mut live = context.live(&name).await?;
             live.title = title.unwrap_or(live.title);
+            live.source_rung = source_rung || (live.source_rung && !no_source_rung);
             live.window_seconds = window.unwrap_or(live.window_seconds);
             live.limits = changed(if no_limits { Limits::default() } else { live.limits }, &limits);
             live.slate = context.store(&name, slate).await?.or(live.slate.filter(|_| !no_slate));
@@ -241,6 +257,11 @@ fn changed(limits: Limits, args: &LimitArgs) -> Limits {
         frame_rate: args.max_fps.or(limits.frame_rate),
         hours: args.max_hours.or(limits.hours),
     }
+}
+
+/// The ladder for people.
+fn ladder(profile: Profile, source_rung: bool) -> String {
+    if source_rung { format!("{profile}, the source on top") } else { profile.to_string() }
 }
 
 /// Limits for people.
@@ -368,6 +389,7 @@ mod tests {
             title: "Shoes".to_owned(),
             key_hash: StreamKey::generate([1; 15]).hash(),
             profile: Profile::P480,
+            source_rung: false,
             window_seconds: 60,
             limits: Limits::default(),
             slate: None,
@@ -383,7 +405,7 @@ mod tests {
         assert_eq!(
             serde_json::to_string(&told).unwrap(),
             concat!(
-                r#"{"live":"shoes","title":"Shoes","ladder":"480p","window_seconds":60,"limits":{},"slate":null,"disabled":false,"on_air":false,"broadcast":null,"started":null,"#,
+                r#"{"live":"shoes","title":"Shoes","ladder":"480p","source_rung":false,"window_seconds":60,"limits":{},"slate":null,"disabled":false,"on_air":false,"broadcast":null,"started":null,"#,
                 r#""created":"1970-01-01T00:00:00.000Z","watch":"http://127.0.0.1:8080/watch/shoes","#,
                 r#""mpd":"http://127.0.0.1:8080/live/shoes/manifest.mpd","poster":"http://127.0.0.1:8080/live/shoes/poster.jpg","rtmps":"rtmps://127.0.0.1:1943/live"}"#
             )
@@ -395,6 +417,8 @@ mod tests {
         let limited = changed(Limits { hours: Some(4), ..Limits::default() }, &args);
         assert_eq!(limits(&limited), "30 frames a second, 4 h");
         assert_eq!(limits(&Limits::default()), "none");
+        let with_source = Told::new(&stack(), Live { source_rung: true, ..live() }, None, None);
+        assert!(with_source.human().contains("480p, the source on top"));
         assert!(serde_json::to_string(&told).unwrap().contains(r#""key":"sk_"#));
     }
 
@@ -409,6 +433,7 @@ mod tests {
             earlier: vec![],
             filler: false,
             profile: Profile::P480,
+            source_rung: false,
             window_seconds: 60,
             limits: Limits::default(),
             opened: WallTime(1_000_000),

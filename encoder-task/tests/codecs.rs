@@ -26,8 +26,13 @@ use media::{
 };
 use support::{Source, boxes, run, stored::Stored};
 
-const PLAN: Plan =
-    Plan { profile: Profile::P720, preset: Preset::Veryfast, threads: 2, rungs: Plan::ALL_RUNGS };
+const PLAN: Plan = Plan {
+    profile: Profile::P720,
+    source: false,
+    preset: Preset::Veryfast,
+    threads: 2,
+    rungs: Plan::ALL_RUNGS,
+};
 
 fn source(codec: VideoCodec) -> Source {
     Source { codec, gop: 30, gops: 2, ..Source::default() }

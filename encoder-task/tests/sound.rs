@@ -27,8 +27,13 @@ use media::{
 };
 use support::{boxes, run};
 
-const PLAN: Plan =
-    Plan { profile: Profile::P360, preset: Preset::Ultrafast, threads: 1, rungs: Plan::ALL_RUNGS };
+const PLAN: Plan = Plan {
+    profile: Profile::P360,
+    source: false,
+    preset: Preset::Ultrafast,
+    threads: 1,
+    rungs: Plan::ALL_RUNGS,
+};
 const START: WallTime = WallTime(1_700_000_000_000_000);
 const SECONDS: u32 = 24;
 /// A sweep: no two places of it are alike.

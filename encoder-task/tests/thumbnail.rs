@@ -66,7 +66,13 @@ fn every_coding_and_shape_has_a_small_picture_of_fixed_bytes() {
 #[test]
 fn the_ladder_brings_the_same_tile() {
     let chunk = &source(VideoCodec::Avc, (640, 360), &[])[0];
-    let plan = Plan { profile: Profile::P360, preset: Preset::Ultrafast, threads: 2, rungs: Plan::ALL_RUNGS };
+    let plan = Plan {
+        profile: Profile::P360,
+        source: false,
+        preset: Preset::Ultrafast,
+        threads: 2,
+        rungs: Plan::ALL_RUNGS,
+    };
     assert_eq!(transcode(chunk, &plan).unwrap().tile, Some(of(TILE, chunk)));
 }
 

@@ -8,75 +8,34 @@
 
 mod support;
 
+use std::{
+    sync::{Mutex, mpsc},
+    time::Duration,
+};
+
 use bytes::Bytes;
 use encoder_task::{
-    cmaf::package,
+    cmaf::{Packaged, package},
+    make::{Output, make},
     manifest::State,
     transcode::{Plan, Preset, TranscodeError, transcode},
 };
-use media::{
-    chunk::Chunk,
-    ladder::Profile,
-    time::{FrameRate, to_media_time},
-    verdict::Code,
+use media::{chunk::Chunk, ladder::Profile, time::FrameRate, verdict::Code};
+use support::{Source, boxes, promises, run, stored::Stored};
+
+const PLAN: Plan = Plan {
+    profile: Profile::P720,
+    source: false,
+    preset: Preset::Veryfast,
+    threads: 2,
+    rungs: Plan::ALL_RUNGS,
 };
-use support::{Source, boxes, run, stored::Stored};
 
-const PLAN: Plan =
-    Plan { profile: Profile::P720, preset: Preset::Veryfast, threads: 2, rungs: Plan::ALL_RUNGS };
+/// Longer than any rung of a few pictures takes, on any machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Every promise about segments, on one source.
 fn check(source: &Source) -> (Vec<Chunk>, Stored) {
-    let chunks = source.chunks();
-    let stored = Stored::make(&chunks, &PLAN);
-    let frames = usize::try_from(source.gop).unwrap();
-    for (rung, packages) in &stored.tracks {
-        assert!(packages.iter().all(|p| p.init == packages[0].init), "{rung}: one initialization segment");
-        let mut next = None;
-        for (chunk, packaged) in chunks.iter().zip(packages) {
-            let read = boxes::read(&packaged.segment_bytes);
-            assert!(next.is_none_or(|next| next == read.decode_time), "{rung}: decode times join");
-            next = Some(read.decode_time + read.duration());
-            assert_eq!(read.duration(), packaged.segment.duration, "{rung}");
-            let mut shown = read.shown();
-            let earliest = shown.iter().min().copied().unwrap();
-            assert_eq!(u64::try_from(earliest).unwrap(), packaged.segment.time, "{rung}: time is S@t");
-            assert!(read.samples.iter().all(|s| s.1 >= 0), "{rung}: composition offsets");
-            if rung == "audio" {
-                assert!(read.samples.iter().all(|s| s.2 == 0x0200_0000));
-                let total: usize = chunk.audio_samples().iter().map(Bytes::len).sum();
-                assert_eq!(read.payload, total);
-                continue;
-            }
-            assert_eq!(read.samples.len(), frames, "{rung}");
-            let (first, others) = read.samples.split_first().unwrap();
-            assert!(first.2 == 0x0200_0000 && others.iter().all(|s| s.2 == 0x0101_0000), "{rung}: one IDR");
-            let mut wanted: Vec<i64> = chunk.header.video.as_ref().unwrap().pts.clone();
-            wanted.iter_mut().for_each(|t| *t = i64::try_from(to_media_time(*t, 90_000).unwrap()).unwrap());
-            wanted.sort_unstable();
-            shown.sort_unstable();
-            assert_eq!(shown, wanted, "{rung}: presentation times");
-        }
-        let joined = stored.joined(rung);
-        let noise = run(
-            "ffmpeg",
-            &["-v", "error", "-xerror", "-err_detect", "explode", "-i", &joined, "-f", "null", "-"],
-        );
-        assert_eq!(noise, "", "{rung}: a strict decoder has nothing to say");
-        let wanted = if rung == "audio" {
-            chunks.iter().map(|c| c.audio_samples().len()).sum()
-        } else {
-            frames * chunks.len()
-        };
-        assert_eq!(count_frames(&joined), wanted, "{rung}");
-    }
-    (chunks, stored)
-}
-
-fn count_frames(file: &str) -> usize {
-    let entries = ["-count_frames", "-show_entries", "stream=nb_read_frames", "-of", "csv=p=0"];
-    let text = run("ffprobe", &[&["-v", "error"], &entries[..], &[file]].concat());
-    text.trim().parse().unwrap()
+    promises::check(source, &PLAN)
 }
 
 fn rate(num: u32, den: u32) -> FrameRate {
@@ -279,6 +238,26 @@ fn sound_and_picture_stay_together() {
     let flash_at = first(&video) + seconds(white, 30);
     let tone_at = first(&audio) + seconds(loud, 48_000);
     assert!((flash_at - tone_at).abs() < 0.02, "flash at {flash_at}, tone at {tone_at}");
+}
+
+#[test]
+fn a_rung_is_given_out_while_others_are_encoded() {
+    let chunk = Source { size: (1280, 720), gop: 10, gops: 1, ..Source::default() }.chunks().remove(0);
+    let (given, smaller) = mpsc::channel();
+    let (given, smaller) = (Mutex::new(given), Mutex::new(smaller));
+    // The largest is not done before the smaller ones have been given out: nobody may wait for it.
+    let made = make(&chunk, &PLAN, &|output| match output {
+        Output::Segment(Packaged { segment, .. }) if segment.rung == "720p" => {
+            let two = [(); 2].map(|()| smaller.lock().unwrap().recv_timeout(PATIENCE));
+            assert!(two.iter().all(Result::is_ok), "smaller rungs are given out meanwhile: {two:?}");
+        }
+        Output::Segment(Packaged { segment, .. }) if segment.rung != "audio" => {
+            given.lock().unwrap().send(segment.rung).unwrap();
+        }
+        _ => {}
+    });
+    let rungs: Vec<&str> = made.packaged.iter().map(|one| one.segment.rung.as_str()).collect();
+    assert_eq!(rungs, ["720p", "480p", "360p", "audio"]);
 }
 
 #[test]

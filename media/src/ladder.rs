@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::time::FrameRate;
+use crate::{ledger::SOURCE_RUNG, time::FrameRate};
 
 /// One rung of a profile. The bit rates are for up to 30 frames a second; above that they grow by [`HIGH_FRAME_RATE_FACTOR_PERCENT`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +58,15 @@ pub enum Profile {
     /// 2160p, 1440p, 1080p, 720p, 480p.
     #[serde(rename = "2160p")]
     P2160,
+}
+
+/// What viewers get of a broadcast's pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ladder {
+    /// The rungs that are encoded.
+    pub profile: Profile,
+    /// The source itself is a rung, on top of those, wherever it can be one.
+    pub source: bool,
 }
 
 /// The text names no profile.
@@ -179,6 +188,24 @@ impl Rendition {
         let long_side = even(u32::try_from(scaled).unwrap_or(long)).max(2);
         let (width, height) = if width >= height { (long_side, short_side) } else { (short_side, long_side) };
         Self { name: format!("{short_side}p"), width, height, bit_rate, halved: false }
+    }
+
+    /// The source itself, of so many pixels. Nothing is promised of its bit rate beforehand: it is what it is measured to be.
+    #[must_use]
+    pub fn source(width: u32, height: u32) -> Self {
+        Self { name: SOURCE_RUNG.to_owned(), width, height, bit_rate: 0, halved: false }
+    }
+
+    /// Whether it is the source itself, not encoded by us.
+    #[must_use]
+    pub fn is_source(&self) -> bool {
+        self.name == SOURCE_RUNG
+    }
+
+    /// What rungs of one broadcast are put in order by: the larger, the greater; the source before one of its size.
+    #[must_use]
+    pub fn rank(&self) -> (u32, bool) {
+        (self.width.min(self.height), self.is_source())
     }
 
     /// Peak bit rate in bit/s.

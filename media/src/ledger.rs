@@ -108,7 +108,7 @@ pub struct Object {
 /// One media segment of a committed chunk, stored under [`crate::names::segment`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Segment {
-    /// `720p`…, or `audio`.
+    /// `720p`…, `source`, or `audio`.
     pub rung: String,
     /// Which initialization segment it goes with.
     pub config: String,
@@ -142,10 +142,13 @@ pub const TILE_RUNG: &str = "tiles";
 /// The name of the sound's "rung".
 pub const AUDIO_RUNG: &str = "audio";
 
+/// The name of the rung that is the source itself.
+pub const SOURCE_RUNG: &str = "source";
+
 /// One initialization segment, stored under [`crate::names::init`], with what a manifest says of its track.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Init {
-    /// `720p`…, or `audio`.
+    /// `720p`…, `source`, or `audio`.
     pub rung: String,
     /// First 16 hexadecimal digits of the SHA-256 of its bytes.
     pub config: String,

@@ -33,6 +33,9 @@ const STRAGGLERS: Duration = Duration::from_secs(20);
 /// How often it is looked whether all is quiet, simulated.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
+/// Lives of a thousand whose shows have the source as a rung.
+const SOURCE_RUNGS: u64 = 250;
+
 /// What came of a run.
 #[derive(Debug, Clone)]
 pub struct Report {
@@ -158,6 +161,7 @@ async fn lives(world: &Arc<World>, scenario: Scenario) -> Vec<(LiveId, media::id
             title: String::new(),
             key_hash: key_hash.clone(),
             profile: if scenario.slowness > 0 { Profile::P720 } else { Profile::P360 },
+            source_rung: world.derived(("source rung", number)).permille(SOURCE_RUNGS),
             window_seconds: u32::try_from(scenario.window_seconds).unwrap_or(0),
             limits: media::limits::Limits::default(),
             slate: None,

@@ -1,5 +1,5 @@
 //! What broadcasters send: frame rates from 23.976 to 60, 44.1 and 48 kHz, mono and stereo, with and without B-frames, GOPs of one to
-//! eight seconds, alike and varying, upright pictures, pictures alone, sound alone. Every live manifest is watched from its first version
+//! eight seconds, alike and varying, upright pictures, pictures alone, sound alone; two of them with the source as a rung. Every live manifest is watched from its first version
 //! to its last; every replay is checked picture by picture, and each of its segments decoded by itself.
 
 use std::time::Duration;
@@ -19,6 +19,9 @@ const AT_ONCE: usize = 5;
 /// From the end of a publish to its replay, on a busy machine.
 const REPLAY_WITHIN: Duration = Duration::from_secs(30);
 
+/// Those with the source as a rung, by their number, and the rungs that come of it: in place of the only one, and on top of it.
+const WITH_SOURCE: [(usize, &[&str]); 2] = [(2, &["source"]), (8, &["360p", "source"])];
+
 fn formats() -> Vec<Format> {
     let small = Format { width: 320, height: 180, seconds: 9, ..Format::default() };
     let rate = |frames, per_seconds| Format { frames, per_seconds, ..small };
@@ -31,7 +34,7 @@ fn formats() -> Vec<Format> {
         Format { gop: 120, b_frames: 3, sample_rate: 44_100, ..rate(60, 1) },
         Format { gop: 48, b_frames: 2, ..rate(24_000, 1001) },
         Format { gop: 60, b_frames: 0, channels: 1, ..rate(60_000, 1001) },
-        Format { width: 360, height: 640, gop: 60, b_frames: 2, ..rate(30, 1) },
+        Format { width: 432, height: 768, gop: 60, b_frames: 2, ..rate(30, 1) },
         // An odd GOP: nothing lands on whole seconds.
         Format { gop: 47, b_frames: 1, ..rate(25, 1) },
         Format { gop: 0, seconds: 20, b_frames: 2, sample_rate: 44_100, ..rate(30, 1) },
@@ -49,6 +52,10 @@ fn formats_of_broadcasters() -> Result<()> {
     let sources = formats().into_iter().enumerate().map(marked).collect::<Result<Vec<_>>>()?;
     let lives: Vec<String> = (0..sources.len()).map(|n| format!("f{n}")).collect();
     let stack = Options::lives(lives.clone()).start()?;
+    for (n, _) in WITH_SOURCE {
+        let set: serde_json::Value = stack.gopcast_json(&["live", "set", &lives[n], "--source-rung"])?;
+        anyhow::ensure!(set["source_rung"] == true, "{set}");
+    }
     let shows: Vec<_> = sources.iter().zip(&lives).collect();
     for group in shows.chunks(AT_ONCE) {
         let mut publishing = Vec::new();
@@ -73,6 +80,9 @@ fn replay(stack: &Stack, source: &Source, live: &str) -> Result<()> {
     let ready = stack.event(0, "replay-ready", &[("live", live)], REPLAY_WITHIN)?;
     let broadcast = ready.text("broadcast");
     let replay = Presentation::fetch(&stack.http, &stack.vod_url(live, &broadcast))?;
+    if let Some((_, rungs)) = WITH_SOURCE.iter().find(|(n, _)| live == format!("f{n}")) {
+        anyhow::ensure!(replay.mpd.rungs() == *rungs, "{live} has {:?}", replay.mpd.rungs());
+    }
     check::replay(&replay, source).with_context(|| format!("{:?}\n{}", source.format, replay.text))?;
     check::alone(&replay).with_context(|| format!("{:?}", source.format))?;
     delivery::check(&stack.http, &replay)?;

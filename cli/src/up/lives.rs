@@ -33,6 +33,8 @@ pub(crate) struct New {
     pub(crate) live: LiveId,
     pub(crate) title: String,
     pub(crate) profile: Profile,
+    /// The source itself is the top rung.
+    pub(crate) source_rung: bool,
     pub(crate) window_seconds: u32,
     pub(crate) limits: Limits,
     /// Key of its slate.
@@ -45,12 +47,13 @@ pub(crate) struct New {
 /// [`TableError::Conflict`] if there is one of that name; when the table can't be written.
 pub(crate) async fn create(clients: &Clients, dir: &DataDir, new: New) -> anyhow::Result<StreamKey> {
     let key = StreamKey::generate(clock::random_bytes());
-    let New { live, title, profile, window_seconds, limits, slate } = new;
+    let New { live, title, profile, source_rung, window_seconds, limits, slate } = new;
     let row = Live {
         live,
         title,
         key_hash: key.hash(),
         profile,
+        source_rung,
         window_seconds,
         limits,
         slate,
@@ -97,6 +100,7 @@ pub(crate) async fn ensure(
             live,
             title,
             profile: ladder,
+            source_rung: false,
             window_seconds: WINDOW_DEFAULT,
             limits: Limits::default(),
             slate: None,

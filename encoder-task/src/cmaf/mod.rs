@@ -30,7 +30,7 @@ const CONTAINER_BIT_RATE: u32 = 10_000;
 /// measurement: what live broadcasters send as AAC-LC stereo is 96 to 192 kbit/s, OBS's default is 160.
 const AUDIO_BIT_RATE_PER_CHANNEL: u32 = 96_000;
 /// One rung (or the sound) of one chunk, ready to be stored.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Packaged {
     /// What the ledger says of the initialization segment.
     pub init: Init,
@@ -68,21 +68,40 @@ pub enum PackageError {
 /// # Errors
 /// When a time can't be expressed: earlier than the media time's origin, or a sample longer than 2³² ticks.
 pub fn package(chunk: &Chunk, transcoded: &Transcoded) -> Result<Vec<Packaged>, PackageError> {
-    let sequence = chunk.header.pos.seq.0.saturating_add(1);
-    let mut out = Vec::with_capacity(transcoded.tracks.len() + 1);
-    if let Some(video) = &chunk.header.video {
-        for track in &transcoded.tracks {
-            out.push(package_video(track, (video.start, video.end), sequence)?);
-        }
-    }
-    match (&transcoded.sound, &chunk.header.audio) {
-        (Sound::AsItIs, Some(audio)) => out.push(package_audio(audio, &chunk.audio_samples(), sequence)?),
-        (Sound::Encoded(EncodedSound { track, frames }), _) if !frames.is_empty() => {
-            out.push(package_audio(track, frames, sequence)?);
-        }
-        _ => {}
-    }
+    let rungs = transcoded.tracks.iter().map(|track| package_rung(chunk, track));
+    let mut out = rungs.collect::<Result<Vec<_>, _>>()?;
+    out.extend(package_sound(chunk, &transcoded.sound)?);
     Ok(out)
+}
+
+/// Packages one rung of a chunk.
+///
+/// # Errors
+/// When a time can't be expressed: earlier than the media time's origin, or a sample longer than 2³² ticks.
+pub fn package_rung(chunk: &Chunk, track: &EncodedTrack) -> Result<Packaged, PackageError> {
+    let whole = chunk.header.video.as_ref().map_or((0, 0), |video| (video.start, video.end));
+    package_video(track, whole, sequence(chunk))
+}
+
+/// Packages what has become of a chunk's sound; `None` if nothing has.
+///
+/// # Errors
+/// The same, and when the sound is none that gopcast takes.
+pub fn package_sound(chunk: &Chunk, sound: &Sound) -> Result<Option<Packaged>, PackageError> {
+    match (sound, &chunk.header.audio) {
+        (Sound::AsItIs, Some(audio)) => {
+            package_audio(audio, &chunk.audio_samples(), sequence(chunk)).map(Some)
+        }
+        (Sound::Encoded(EncodedSound { track, frames }), _) if !frames.is_empty() => {
+            package_audio(track, frames, sequence(chunk)).map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// What `mfhd` says of a chunk's segments.
+fn sequence(chunk: &Chunk) -> u32 {
+    chunk.header.pos.seq.0.saturating_add(1)
 }
 
 /// Packages one rung from `start` to `end`.
@@ -121,7 +140,7 @@ pub(crate) fn package_video(
             width: track.rendition.width,
             height: track.rendition.height,
             sar: track.sar,
-            frame_rate: Some(track.frame_rate),
+            frame_rate: track.frame_rate,
         },
     };
     let time = to_media_time(start, VIDEO_TIMESCALE).ok_or_else(|| range("start")(start))?;

@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use media::{
     id::{BroadcastId, ChunkPos, EncoderId, Epoch},
+    time::WallTime,
     wire::CloseReason,
 };
 use service::{
@@ -108,7 +109,7 @@ impl Claim {
             Start {
                 cursor: binding.cursor.map(|cursor| cursor.pos),
                 committed: positions(&ledger),
-                line: line(&meta, &binding, &ledger),
+                line: line(now, &meta, &binding, &ledger),
                 publish: meta.publish,
                 window_seconds: meta.window_seconds,
             },
@@ -132,8 +133,8 @@ fn positions(ledger: &Ledger) -> BTreeSet<ChunkPos> {
 }
 
 /// The live timeline as the ledger and the binding have it.
-fn line(meta: &Broadcast, binding: &Binding, ledger: &Ledger) -> Line {
-    let mut line = Line::new(meta.availability_start, binding.floor);
+fn line(now: WallTime, meta: &Broadcast, binding: &Binding, ledger: &Ledger) -> Line {
+    let mut line = Line::new(meta.availability_start, now, binding.floor);
     for row in &ledger.rows {
         line.show(Place { start: row.start, end: row.end });
     }

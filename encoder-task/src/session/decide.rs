@@ -241,6 +241,7 @@ mod tests {
             earlier: vec![],
             filler: false,
             profile: media::ladder::Profile::ALL[0],
+            source_rung: false,
             window_seconds: 60,
             limits: media::limits::Limits::default(),
             opened: WallTime(0),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use media::{
     id::ChunkPos,
-    ledger::{AUDIO_RUNG, Fill, Naming, Segment, Shown, Track},
+    ledger::{AUDIO_RUNG, Fill, Naming, SOURCE_RUNG, Segment, Shown, Track},
     names,
     time::{Ticks, VIDEO_TIMESCALE, media_origin, rescale},
 };
@@ -21,6 +21,7 @@ use super::{
     decide::{Refused, fill_refused},
     job::{JobError, describe},
     publisher::View,
+    storing::{FILL, Target},
     transcoder::Still,
 };
 use crate::{cmaf::Packaged, fill::Span};
@@ -134,7 +135,7 @@ impl Filler {
             }
             Err(error) => return Err(error.into()),
         };
-        deps.workshop.store_fill(&meta.live, id, naming, &packaged).await?;
+        target(deps, meta).put_fill(naming, &packaged).await?;
         Ok(Filled::Done(fill, binding))
     }
 
@@ -180,7 +181,7 @@ impl Filler {
             if !packaged.iter().all(wanted) || packaged.len() != fill.segments.len() {
                 return Err(FillFailure::Picture("it comes out different now".to_owned()));
             }
-            Ok(deps.workshop.store_fill(&meta.live, &meta.broadcast, fill.naming, &packaged).await?)
+            Ok(target(deps, meta).put_fill(fill.naming, &packaged).await?)
         };
         match remade.await {
             Ok(()) => true,
@@ -281,9 +282,14 @@ impl Filler {
     }
 }
 
-/// How many rungs of pictures there are among these. Those that are missing of a ladder are its largest.
+/// How many rungs of pictures there are among these that were encoded: no fill has the source's. Those that are missing of a ladder are its largest.
 fn rungs(segments: &[Segment]) -> usize {
-    segments.iter().filter(|segment| segment.rung != AUDIO_RUNG).count()
+    segments.iter().filter(|segment| ![AUDIO_RUNG, SOURCE_RUNG].contains(&segment.rung.as_str())).count()
+}
+
+/// Where a fill's segments go.
+fn target<'a>(deps: &'a Deps, meta: &'a Broadcast) -> Target<'a> {
+    Target { workshop: &deps.workshop, live: &meta.live, broadcast: &meta.broadcast, origin: FILL }
 }
 
 /// The key of the live's slate.

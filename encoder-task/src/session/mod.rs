@@ -1,5 +1,5 @@
 //! One broadcast on this encoder. `core` and `decide` decide (pure), `actor` carries out; `job` turns a stored chunk into stored
-//! segments, `commit` puts it into the ledger, `fill` fills the live timeline's holes, `publisher` keeps the manifests at the ledger's
+//! segments (`storing` puts each where it belongs as soon as it is made), `commit` puts it into the ledger, `fill` fills the live timeline's holes, `publisher` keeps the manifests at the ledger's
 //! heels, `judge` decides what is said of the stream, `shed` how many rungs are left out to keep up (`turn` is its shell), `poster` leaves
 //! pictures for the pages, `finish` ends it; `transcoder` is the seam to FFmpeg.
 //!
@@ -20,6 +20,7 @@ mod notes;
 mod poster;
 mod publisher;
 pub mod shed;
+mod storing;
 pub mod transcoder;
 mod turn;
 

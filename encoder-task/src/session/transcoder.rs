@@ -5,33 +5,37 @@ use std::{fmt, sync::Arc, time::Instant};
 use bytes::Bytes;
 use media::{
     chunk::Chunk,
-    ladder::Profile,
-    verdict::{Code, Verdict},
+    ladder::{Ladder, Profile},
+    verdict::Verdict,
 };
 use service::{
     BoxFuture,
     metrics::defs::{CHUNKS_WAITING, STAGE_WAIT},
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::{shed::Job, turn::Turn};
 use crate::{
-    cmaf::{self, Packaged},
+    cmaf::Packaged,
     fill::{Source, Span},
-    transcode::{self, Capacity, Jpeg, Plan, Transcoded},
+    make::{self, Output, TimedTile, make},
+    transcode::{self, Capacity, Plan},
     validate,
 };
 
 /// Chunks transcoded at once: two fill the cores while one of them is being fetched or stored; more only make each later.
 pub const CHUNKS_AT_ONCE: usize = 2;
 
+/// Outputs of one chunk that wait to be taken: more than the largest ladder has rungs, with sound and tile, so that there is always room.
+const OUTPUTS_MAX: usize = 16;
+
 /// What a chunk has become.
 #[derive(Debug)]
 pub struct Made {
-    /// One segment per rung, and one of sound. None if the chunk can't be used; then a verdict says why.
+    /// One segment per rung, largest first (the source before all), then one of sound. None if the chunk can't be used; then a verdict says why.
     pub packaged: Vec<Packaged>,
     /// What the storyboard shows of it.
-    pub tile: Option<Jpeg>,
+    pub tile: Option<TimedTile>,
     /// Warnings, and at most one fatal verdict.
     pub verdicts: Vec<Verdict>,
     /// How long it took, waiting left out.
@@ -48,10 +52,36 @@ impl Made {
     }
 }
 
+/// Takes a chunk's outputs as they are made, so that they are stored while others are still being encoded. That is all it is for: what was not
+/// handed on is stored in the end all the same, and what was handed on counts only if it is in [`Made`].
+#[derive(Debug, Clone)]
+pub struct Early(mpsc::Sender<Output>);
+
+impl Early {
+    /// One, and where its outputs arrive.
+    pub(super) fn channel() -> (Self, mpsc::Receiver<Output>) {
+        let (sender, receiver) = mpsc::channel(OUTPUTS_MAX);
+        (Self(sender), receiver)
+    }
+
+    /// Hands an output on. Never waits: who encodes is not to be held up by the storage.
+    pub fn hand(&self, output: Output) {
+        // Without room, or with nobody there any more, it is stored later or not at all.
+        let _ = self.0.try_send(output);
+    }
+}
+
 /// Makes segments. The same input gives the same segments.
 pub trait Transcoder: fmt::Debug + Send + Sync {
-    /// Checks and transcodes a chunk. When its turn comes, `turn` says how much of the ladder is left out.
-    fn transcode(&self, chunk: Chunk, profile: Profile, turn: Turn) -> BoxFuture<Result<Made, String>>;
+    /// Checks and transcodes a chunk. When its turn comes, `turn` says how much of the ladder is left out. Each output is handed to `early` as soon
+    /// as it is made.
+    fn transcode(
+        &self,
+        chunk: Chunk,
+        ladder: Ladder,
+        turn: Turn,
+        early: Early,
+    ) -> BoxFuture<Result<Made, String>>;
     /// Takes the last picture of a chunk, or an image in its place, to fill holes with.
     fn still(
         &self,
@@ -89,20 +119,24 @@ impl Ffmpeg {
         let fps = rate.map_or(30, |rate| rate.num.div_ceil(rate.den.max(1)));
         Plan {
             profile,
+            source: false,
             preset: transcode::choose_preset(&self.capacity, profile, fps),
             threads: self.threads,
             rungs: Plan::ALL_RUNGS,
         }
     }
 
-    /// How many of the chunk's rungs are made, now that work on it begins, and how many are not.
+    /// How many of the chunk's rungs are encoded at most, now that work on it begins, and how many are left out. The source costs nothing and stays.
     fn allowed(&self, chunk: &Chunk, plan: &Plan, turn: &Turn) -> (usize, usize) {
         let Some(video) = &chunk.header.video else { return (Plan::ALL_RUNGS, 0) };
-        let (rate, renditions) = transcode::ladder(video, plan.profile);
+        let (rate, renditions) = transcode::encoded(chunk, video, plan);
         let capacity = self.capacity.of(plan.preset);
         let (length, size) = (video.end - video.start, (video.width, video.height));
-        let left_out = turn.begin(&Job::new(length, size, rate, &renditions, Some(capacity)));
-        (renditions.len().saturating_sub(left_out), left_out)
+        match turn.begin(&Job::new(length, size, rate, &renditions, Some(capacity))) {
+            // All, also if the source turns out to be damaged, and is no rung then.
+            0 => (Plan::ALL_RUNGS, 0),
+            left_out => (renditions.len().saturating_sub(left_out), left_out),
+        }
     }
 
     /// Runs on a thread of its own when a slot is free.
@@ -121,7 +155,13 @@ impl Ffmpeg {
 }
 
 impl Transcoder for Ffmpeg {
-    fn transcode(&self, chunk: Chunk, profile: Profile, turn: Turn) -> BoxFuture<Result<Made, String>> {
+    fn transcode(
+        &self,
+        chunk: Chunk,
+        ladder: Ladder,
+        turn: Turn,
+        early: Early,
+    ) -> BoxFuture<Result<Made, String>> {
         let this = self.clone();
         Box::pin(async move {
             let verdicts = validate::validate(&chunk);
@@ -130,13 +170,14 @@ impl Transcoder for Ffmpeg {
             }
             let with = this.clone();
             let work = move || {
-                let plan = with.plan(&chunk, profile);
+                let plan = Plan { source: ladder.source, ..with.plan(&chunk, ladder.profile) };
                 let (rungs, left_out) = with.allowed(&chunk, &plan, &turn);
                 let began = Instant::now();
-                let (packaged, tile, warnings) = make(&chunk, &Plan { rungs, ..plan });
+                let made = make(&chunk, &Plan { rungs, ..plan }, &|output| early.hand(output));
                 let transcode_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
                 // The turn is over.
                 drop(turn);
+                let make::Made { packaged, tile, warnings } = made;
                 Made { packaged, tile, verdicts: warnings, transcode_ms, left_out }
             };
             let mut made = this.work(work).await?;
@@ -190,19 +231,5 @@ impl Still for Picture {
         Box::pin(async move {
             on.work(move || source.fill(&span, &plan)).await?.map_err(|error| error.to_string())
         })
-    }
-}
-
-/// Transcodes and packages. Sound goes on even when the pictures can't be decoded.
-fn make(chunk: &Chunk, plan: &Plan) -> (Vec<Packaged>, Option<Jpeg>, Vec<Verdict>) {
-    let corrupt = |error: &dyn std::error::Error| Verdict::new(Code::VideoCorrupt, error.to_string());
-    let transcoded = transcode::transcode(chunk, plan).unwrap_or_else(|error| {
-        let (sound, mut warnings) = transcode::sound::transcode(chunk);
-        warnings.push(corrupt(&error));
-        Transcoded { tracks: Vec::new(), tile: None, sound, warnings }
-    });
-    match cmaf::package(chunk, &transcoded) {
-        Ok(packaged) => (packaged, transcoded.tile, transcoded.warnings),
-        Err(error) => (Vec::new(), None, vec![corrupt(&error)]),
     }
 }

@@ -1,5 +1,5 @@
-//! One chunk's pictures → the rungs of its ladder: decode, survey (`survey`), scale from rung to rung, encode all rungs side by side.
-//! Its sound goes as it is, or is transcoded ([`sound`]).
+//! One chunk's pictures → the rungs of its ladder: decode, survey (`survey`), scale from rung to rung, encode all rungs side by side. The pictures
+//! themselves may be a rung, too ([`source()`]). Its sound goes as it is, or is transcoded ([`sound`]).
 //!
 //! A pure function of chunk and plan (no clock; no I/O but x264's statistics, which live as long as the call): the same chunk and plan
 //! give the same bytes on machines whose processors have the same instructions, however many cores they have.
@@ -8,6 +8,7 @@
 //! [`EncodedTrack::delay`] and end (the last plus its duration) at the chunk's end minus the same delay.
 
 mod capacity;
+mod decode;
 mod libav;
 mod nal;
 mod order;
@@ -16,6 +17,7 @@ mod pipeline;
 mod resample;
 mod rung;
 pub mod sound;
+mod source;
 mod still;
 mod survey;
 mod thumbnail;
@@ -32,8 +34,9 @@ pub(crate) use libav::ImageFormat;
 pub use libav::LibavError;
 pub(crate) use params::gcd;
 pub use params::{Colour, REORDER_FRAMES, nominal_rate};
-pub use pipeline::{ladder, transcode, transcode_each};
+pub use pipeline::{encoded, ladder, transcode, transcode_each};
 pub use sound::{EncodedSound, Sound};
+pub use source::{SOURCE_BIT_RATE_MAX, Unfit, source};
 pub(crate) use still::Still;
 pub use thumbnail::{Jpeg, POSTER, TILE, Thumbnail};
 
@@ -69,12 +72,14 @@ impl Preset {
 pub struct Plan {
     /// The ladder.
     pub profile: Profile,
+    /// The source itself is a rung, where it can be one ([`source()`]); in place of the largest one if that has its size.
+    pub source: bool,
     /// Work per picture.
     pub preset: Preset,
     /// Threads that the decoder may use, 1 or more: the machine's cores.
     pub threads: usize,
-    /// Rungs that are made at most, 1 or more, from the smallest on; the larger ones are left out. Those that are made are the same to the byte
-    /// whatever is left out.
+    /// Rungs that are encoded at most, 1 or more, from the smallest on; the larger ones are left out, the source is not. Those that are made are the same to
+    /// the byte whatever is left out.
     pub rungs: usize,
 }
 
@@ -92,7 +97,7 @@ impl Plan {
 /// What comes of one chunk.
 #[derive(Debug, Clone)]
 pub struct Transcoded {
-    /// One per rendition, largest first; empty for a chunk without pictures.
+    /// One per rendition, largest first, the source before all; empty for a chunk without pictures.
     pub tracks: Vec<EncodedTrack>,
     /// The first picture, small; none of a chunk without pictures.
     pub tile: Option<Jpeg>,
@@ -107,8 +112,8 @@ pub struct Transcoded {
 pub struct EncodedTrack {
     /// Which.
     pub rendition: Rendition,
-    /// The rate that it was encoded and is to be described with. See [`nominal_rate`].
-    pub frame_rate: FrameRate,
+    /// The rate that it was encoded and is to be described with: see [`nominal_rate`]. Of the source what its parameter sets say, if they do.
+    pub frame_rate: Option<FrameRate>,
     /// Sample aspect ratio.
     pub sar: (u32, u32),
     /// Colour description.

@@ -1,4 +1,4 @@
-//! The threads of one transcode. First this one decodes and `survey` looks at what comes; then the pictures go to one thread per rung, which
+//! The threads of one transcode. First this one decodes (`decode`) and `survey` looks at what comes; then the pictures go to one thread per rung, which
 //! scales and encodes (`rung`). Rung *n* hands its scaled pictures to rung *n + 1*, so that each scales from the next larger one. All channels
 //! are bounded; a rung that fails closes its end, which stops those before it.
 //!
@@ -14,26 +14,24 @@ use std::{
 use media::{
     chunk::{Chunk, VideoTrack},
     ladder::{Profile, Rendition},
-    time::{FrameRate, Ticks, VIDEO_TIMESCALE},
+    time::{FrameRate, Ticks},
     verdict::{Code, Verdict},
 };
 
 use super::{
-    EncodedTrack, Plan, Preset, TranscodeError, Transcoded,
-    libav::{Decoder, LibavError, Picture, Scaler},
+    EncodedTrack, Jpeg, Plan, Preset, TranscodeError, Transcoded,
+    decode::decode,
+    libav::{LibavError, Scaler},
     params::{Pace, nominal_rate},
-    rung::{self, Look, Order, Shot},
+    rung::{self, Order, Shot},
     sound,
+    source::source,
     survey::{Statistics, Surveyor},
     thumbnail::TILE,
 };
 
 /// Pictures between two threads: enough that neither waits for the other's jitter, few enough that 2160p stays below 100 MB a rung.
 const PICTURES_IN_FLIGHT: usize = 6;
-/// Decoder threads at most: more would only run ahead of the scalers.
-const DECODER_THREADS_MAX: usize = 4;
-/// Pixels a second that one decoder thread is given: 1080p at 31 frames a second.
-const DECODER_ALONE_MAX: u64 = 1920 * 1080 * 31;
 
 /// Pictures of the largest rung's size kept from the survey to the encode, in bytes of one chunk: 2 s of 1080p30 or 4.5 s of 720p30. Longer or larger
 /// chunks are decoded twice, which costs a tenth more.
@@ -50,50 +48,83 @@ const HELD_BYTES_MAX: u64 = 192 << 20;
 pub fn transcode(chunk: &Chunk, plan: &Plan) -> Result<Transcoded, TranscodeError> {
     let done = Mutex::new(Vec::new());
     let mut tile = None;
-    let mut warnings = each(chunk, plan, &mut |first| tile = Some(TILE.of_shot(first)), &|track| {
+    let mut warnings = transcode_each(chunk, plan, &mut |made| tile = Some(made), &|track| {
         done.lock().unwrap_or_else(PoisonError::into_inner).push(track);
     })?;
     let mut tracks: Vec<EncodedTrack> = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    tracks.sort_by_key(|track| std::cmp::Reverse(track.rendition.height.min(track.rendition.width)));
+    tracks.sort_by_key(|track| std::cmp::Reverse(track.rendition.rank()));
     let (sound, of_sound) = sound::transcode(chunk);
     warnings.extend(of_sound);
-    // The show goes on without.
-    let tile = tile.and_then(|made| {
-        made.inspect_err(|error| tracing::warn!(%error, "a chunk has no picture for the storyboard")).ok()
-    });
     Ok(Transcoded { tracks, tile, sound, warnings })
 }
 
-/// The pictures alone, with each rendition given to `out` as soon as it is done, by whichever thread has done it; usually the smallest first.
+/// The pictures alone: the first one, small, is given to `tile` before any is encoded, and each rendition to `out` as soon as it is done, by
+/// whichever thread has done it; usually the smallest first.
 ///
 /// # Errors
 /// The same. What was given before an error is not to be used.
 pub fn transcode_each(
     chunk: &Chunk,
     plan: &Plan,
-    out: &(dyn Fn(EncodedTrack) + Sync),
-) -> Result<Vec<Verdict>, TranscodeError> {
-    each(chunk, plan, &mut |_| {}, out)
-}
-
-/// The same, with the first picture given to `look` before it is encoded.
-fn each(
-    chunk: &Chunk,
-    plan: &Plan,
-    look: &mut dyn FnMut(&Shot),
+    tile: &mut dyn FnMut(Jpeg),
     out: &(dyn Fn(EncodedTrack) + Sync),
 ) -> Result<Vec<Verdict>, TranscodeError> {
     let Some(video) = &chunk.header.video else { return Ok(Vec::new()) };
+    let source = if plan.source { source(chunk, video).ok() } else { None };
+    let mut tile = Some(tile);
+    let mut first = |shot: &Shot| {
+        // Pictures may have to be gone through twice.
+        let Some(tile) = tile.take() else { return };
+        match TILE.of_shot(shot) {
+            Ok(made) => tile(made),
+            // The show goes on without.
+            Err(error) => tracing::warn!(%error, "a chunk has no picture for the storyboard"),
+        }
+    };
+    let damaged = match source {
+        // Unlike the rungs that are encoded, it would show the damage.
+        Some(source) => match each(chunk, video, plan, Some(source), &mut first, out)? {
+            0 => 0,
+            _ => each(chunk, video, plan, None, &mut first, out)?,
+        },
+        None => each(chunk, video, plan, None, &mut first, out)?,
+    };
+    let mut warnings = Vec::new();
+    if damaged > 0 {
+        warnings.push(Verdict::new(
+            Code::VideoCorrupt,
+            format!(
+                "{damaged} of {} pictures arrived damaged and were repaired; check the encoder and the network",
+                video.pts.len()
+            ),
+        ));
+    }
+    Ok(warnings)
+}
+
+/// The same with the source as a rung, if it is given; nothing comes of it then if a picture is damaged. Says how many are.
+fn each(
+    chunk: &Chunk,
+    video: &VideoTrack,
+    plan: &Plan,
+    source: Option<EncodedTrack>,
+    first: &mut dyn FnMut(&Shot),
+    out: &(dyn Fn(EncodedTrack) + Sync),
+) -> Result<usize, TranscodeError> {
     let (times, rate) = schedule(video);
-    let works = Works::new(plan, (video.width, video.height), times, video.end, rate);
+    let size = (video.width, video.height);
+    let mut works = Works::new(plan, size, times, video.end, rate);
+    if source.is_some() {
+        works.without(size);
+    }
     let mut cascade = works.cascade();
     let held = works.bytes() <= HELD_BYTES_MAX;
     let mut kept = Vec::new();
-    let (surveyed, replaced) = works.survey(|to| {
+    let mut decoded = |to: &mut Sink<'_>| -> Result<usize, TranscodeError> {
         let mut scaled = Ok(());
-        let replaced = decode(chunk, video, &works.times, plan, &mut |shot| {
+        let damaged = decode(chunk, video, &works.times, plan, &mut |shot| {
             if shot.picture.index() == Some(0) {
-                look(&shot);
+                first(&shot);
             }
             if held && scaled.is_ok() {
                 scaled = cascade.scale(&shot).map(|shot| kept.extend(shot));
@@ -101,8 +132,18 @@ fn each(
             to(shot)
         });
         scaled?;
-        replaced
-    })?;
+        damaged
+    };
+    if works.made().is_empty() {
+        let damaged = decoded(&mut |_| true)?;
+        source.filter(|_| damaged == 0).into_iter().for_each(out);
+        return Ok(damaged);
+    }
+    let (surveyed, damaged) = works.survey(decoded)?;
+    match source {
+        Some(_) if damaged > 0 => return Ok(damaged),
+        source => source.into_iter().for_each(out),
+    }
     let again = |to: &mut Sink<'_>| -> Result<(), TranscodeError> {
         if held {
             // Each is given away as it is taken, so that memory falls while the rungs go on.
@@ -121,17 +162,7 @@ fn each(
         Ok(scaled?)
     };
     works.encode(&surveyed, again, out)?;
-    let mut warnings = Vec::new();
-    if replaced > 0 {
-        warnings.push(Verdict::new(
-            Code::VideoCorrupt,
-            format!(
-                "{replaced} of {} pictures arrived damaged and were repaired; check the encoder and the network",
-                works.times.len()
-            ),
-        ));
-    }
-    Ok(warnings)
+    Ok(damaged)
 }
 
 /// The whole ladder of a chunk's pictures, largest first, and the rate that it is encoded with.
@@ -139,6 +170,21 @@ fn each(
 pub fn ladder(video: &VideoTrack, profile: Profile) -> (FrameRate, Vec<Rendition>) {
     let (_, rate) = schedule(video);
     (rate, profile.renditions(video.width, video.height, Some(rate)))
+}
+
+/// The same without a rung that the source takes the place of: what `plan` encodes of a chunk's pictures if nothing is left out.
+#[must_use]
+pub fn encoded(chunk: &Chunk, video: &VideoTrack, plan: &Plan) -> (FrameRate, Vec<Rendition>) {
+    let (rate, mut renditions) = ladder(video, plan.profile);
+    if plan.source && is_replaced(&renditions, (video.width, video.height)) && source(chunk, video).is_ok() {
+        renditions.remove(0);
+    }
+    (rate, renditions)
+}
+
+/// Whether the largest of these would only be the source again, which is of this size.
+fn is_replaced(renditions: &[Rendition], source: (u32, u32)) -> bool {
+    renditions.first().is_some_and(|first| (first.width, first.height) == source)
 }
 
 /// A track's presentation times in order, and the rate that it is encoded with.
@@ -176,6 +222,13 @@ impl Works {
         let left_out = plan.left_out(renditions.len());
         let (whole, half) = (Pace::whole(&times, rate), Pace::halved(&times, rate));
         Self { times, end, preset: plan.preset, renditions, left_out, whole, half }
+    }
+
+    /// The source, of this size, is a rung as it is.
+    fn without(&mut self, source: (u32, u32)) {
+        if is_replaced(&self.renditions, source) {
+            self.left_out = self.left_out.max(1);
+        }
     }
 
     /// Those that are made, largest first.
@@ -252,7 +305,7 @@ impl Works {
                 let to_next = (n + 1 < made.len()).then_some(to_next);
                 let (end, preset) = (self.end, self.preset);
                 let order = Order { rendition, pace: self.pace(rendition), end, preset, statistics };
-                let work = move || rung::run(&order, &input, to_next.as_ref()).map(out);
+                let work = move || rung::run(&order, &input, to_next).map(out);
                 let spawned =
                     thread::Builder::new().name(format!("rung-{}", rendition.name)).spawn_scoped(scope, work);
                 rungs.push(spawned.map_err(|_| TranscodeError::Thread("rung"))?);
@@ -292,100 +345,5 @@ impl Cascade<'_> {
             shot.picture = scaler.scale(&shot.picture)?;
         }
         Ok(Some(shot))
-    }
-}
-
-/// Threads of the decoder: one up to 1080p30, which decodes many times as fast as it is shown and spares the rest what threads cost.
-fn decoder_threads(video: &VideoTrack, times: &[Ticks], plan: &Plan) -> usize {
-    let length = u64::try_from(video.end - times.first().copied().unwrap_or(0)).unwrap_or(0).max(1);
-    let pictures = u64::try_from(times.len()).unwrap_or(u64::MAX);
-    let pixels = (u64::from(video.width) * u64::from(video.height)).saturating_mul(pictures);
-    let per_second = pixels.saturating_mul(VIDEO_TIMESCALE.into()) / length;
-    if per_second <= DECODER_ALONE_MAX { 1 } else { plan.threads.clamp(1, DECODER_THREADS_MAX) }
-}
-
-/// Decodes the chunk and gives exactly one picture for each of its presentation `times`, in order, tagged with its index. Says how
-/// many had to be replaced or were damaged.
-pub(super) fn decode(
-    chunk: &Chunk,
-    video: &VideoTrack,
-    times: &[Ticks],
-    plan: &Plan,
-    out: &mut Sink<'_>,
-) -> Result<usize, TranscodeError> {
-    let mut decoder = Decoder::open(video.codec, &video.config, decoder_threads(video, times, plan))?;
-    let mut feed = Feed { times, out, next: 0, last: None, look: None, damaged: 0, closed: false };
-    for (sample, pts) in chunk.video_samples().iter().zip(&video.pts) {
-        // A sample that the decoder refuses shows as a picture that is missing.
-        let _understood = decoder.send(sample, *pts);
-        while let Some(picture) = decoder.receive() {
-            feed.push(picture)?;
-        }
-        if feed.closed {
-            return Ok(feed.damaged);
-        }
-    }
-    decoder.finish();
-    while let Some(picture) = decoder.receive() {
-        feed.push(picture)?;
-    }
-    feed.finish()
-}
-
-/// Makes the sequence of decoded pictures whole.
-struct Feed<'a, 'o> {
-    times: &'a [Ticks],
-    out: &'a mut Sink<'o>,
-    /// Index of the picture that is due.
-    next: usize,
-    last: Option<Picture>,
-    /// That of the first picture.
-    look: Option<Look>,
-    damaged: usize,
-    /// Nobody takes pictures any more: the first rung has failed and says why itself.
-    closed: bool,
-}
-
-impl Feed<'_, '_> {
-    fn push(&mut self, picture: Picture) -> Result<(), TranscodeError> {
-        let index = picture.tag().and_then(|tag| self.times.binary_search(&tag).ok());
-        let Some(index) = index.filter(|index| *index >= self.next) else {
-            // Twice, or too late: its place has been filled.
-            return Ok(());
-        };
-        if picture.is_damaged() {
-            self.damaged += 1;
-        }
-        // What is missing before it is shown as the picture before it; before the first, as the first.
-        let filler = self.last.take().map_or_else(|| picture.share(), Ok)?;
-        self.fill(&filler, index)?;
-        self.send(picture.share()?)?;
-        self.last = Some(picture);
-        Ok(())
-    }
-
-    fn fill(&mut self, filler: &Picture, until: usize) -> Result<(), TranscodeError> {
-        while self.next < until && !self.closed {
-            self.damaged += 1;
-            self.send(filler.share()?)?;
-        }
-        Ok(())
-    }
-
-    fn send(&mut self, mut picture: Picture) -> Result<(), TranscodeError> {
-        let tag = i64::try_from(self.next).map_err(|_| TranscodeError::Thread("decoder"))?;
-        let look = *self.look.get_or_insert_with(|| Look::of(&picture));
-        picture.set_tag(tag);
-        self.closed |= !(self.out)(Shot { picture, look });
-        self.next += 1;
-        Ok(())
-    }
-
-    fn finish(mut self) -> Result<usize, TranscodeError> {
-        let Some(last) = self.last.take() else {
-            return Err(TranscodeError::Undecodable { samples: self.times.len() });
-        };
-        self.fill(&last, self.times.len())?;
-        Ok(self.damaged)
     }
 }

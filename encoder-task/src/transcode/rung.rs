@@ -75,7 +75,7 @@ fn encoder_threads(rendition: &Rendition, rate: FrameRate) -> usize {
 pub(super) fn run(
     order: &Order<'_>,
     input: &Receiver<Shot>,
-    to_next: Option<&SyncSender<Shot>>,
+    to_next: Option<SyncSender<Shot>>,
 ) -> Result<EncodedTrack, TranscodeError> {
     let Order { rendition, pace, .. } = order;
     let size = (rendition.width, rendition.height);
@@ -87,7 +87,7 @@ pub(super) fn run(
         let Some(tag) = picture.index().and_then(|index| pace.place(index)) else { continue };
         let mut scaled = scaler.scale(&picture)?;
         drop(picture);
-        if let Some(to_next) = to_next
+        if let Some(to_next) = &to_next
             && to_next.send(Shot { picture: scaled.share()?, look }).is_err()
         {
             // The next rung has failed and says why itself; this one's work is for nothing.
@@ -112,6 +112,8 @@ pub(super) fn run(
             encoded.push(picture);
         }
     }
+    // Or the next rung would only end when all of this one is done.
+    drop(to_next);
     let Some((mut encoder, sar, colour)) = rung else { return Err(TranscodeError::Thread("decoder")) };
     encoder.finish()?;
     while let Some(picture) = encoder.receive() {
@@ -122,7 +124,7 @@ pub(super) fn run(
     let (sps, pps) = nal::parameter_sets(&encoder.header()).ok_or_else(|| broken("no parameter sets"))?;
     let delay = pace.rate.ticks(REORDER_FRAMES);
     let samples = samples(&pace.times, order.end, delay, encoded).map_err(broken)?;
-    let (rendition, frame_rate) = ((*rendition).clone(), pace.rate);
+    let (rendition, frame_rate) = ((*rendition).clone(), Some(pace.rate));
     Ok(EncodedTrack { rendition, frame_rate, sar, colour, sps, pps, delay, samples })
 }
 

@@ -9,9 +9,10 @@ use media::{
 
 use super::{
     EncodedTrack, LibavError, Plan, Sample, TranscodeError,
+    decode::decode,
     libav::{ImageFormat, Picture, Scaler},
     order::decode_times,
-    pipeline::{Sink, Works, decode, schedule},
+    pipeline::{Sink, Works, schedule},
     rung::{Look, Shot},
 };
 
@@ -100,7 +101,7 @@ impl Still {
             tracks.lock().unwrap_or_else(PoisonError::into_inner).push(track);
         })?;
         let mut tracks: Vec<EncodedTrack> = tracks.into_inner().unwrap_or_else(PoisonError::into_inner);
-        tracks.sort_by_key(|track| std::cmp::Reverse(track.rendition.width.min(track.rendition.height)));
+        tracks.sort_by_key(|track| std::cmp::Reverse(track.rendition.rank()));
         Ok(tracks)
     }
 }

@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "part of tests")]
 
 pub mod boxes;
+pub mod promises;
 pub mod stored;
 
 use std::{path::Path, process::Command};

@@ -1,11 +1,12 @@
 //! A broadcast as the bucket would hold it: segments, rows and manifest in a directory, for players to read.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, sync::Mutex};
 
 use encoder_task::{
-    cmaf::{Packaged, package},
+    cmaf::Packaged,
+    make::{Output, TimedTile, make},
     manifest::{Input, Scope, State, Timeline, mpd},
-    transcode::{Plan, transcode},
+    transcode::Plan,
 };
 use media::{
     chunk::Chunk,
@@ -27,10 +28,21 @@ impl Stored {
         let dir = tempfile::tempdir().unwrap();
         let (mut rows, mut inits, mut tracks) = (Vec::new(), Vec::<Init>::new(), BTreeMap::new());
         for chunk in chunks {
-            let transcoded = transcode(chunk, plan).unwrap();
-            assert!(transcoded.warnings.is_empty(), "{:?}", transcoded.warnings);
+            let given = Mutex::new(Vec::new());
+            let made = make(chunk, plan, &|output| given.lock().unwrap().push(output));
+            assert!(made.warnings.is_empty(), "{:?}", made.warnings);
+            let (mut given, segments) = (given.into_inner().unwrap(), made.packaged.iter().cloned());
+            let mut all: Vec<Output> = segments.map(Output::Segment).collect();
+            all.extend(made.tile.iter().cloned().map(Output::Tile));
+            let rung = |output: &Output| match output {
+                Output::Segment(packaged) => packaged.segment.rung.clone(),
+                Output::Tile(_) => String::new(),
+            };
+            given.sort_by_key(rung);
+            all.sort_by_key(rung);
+            assert!(given == all, "each output is given out once");
             let mut segments: Vec<Segment> = Vec::new();
-            for packaged in package(chunk, &transcoded).unwrap() {
+            for packaged in made.packaged {
                 let rung = packaged.segment.rung.clone();
                 let folder = dir.path().join(&rung);
                 std::fs::create_dir_all(&folder).unwrap();
@@ -45,8 +57,8 @@ impl Stored {
                 tracks.entry(rung).or_insert_with(Vec::new).push(packaged);
             }
             let video = chunk.header.video.as_ref().unwrap();
-            let tile = transcoded.tile.map(|jpeg| {
-                let time = to_media_time(video.start, VIDEO_TIMESCALE).unwrap();
+            let tile = made.tile.map(|TimedTile { time, jpeg }| {
+                assert_eq!(Some(time), to_media_time(video.start, VIDEO_TIMESCALE));
                 let folder = dir.path().join(TILE_RUNG);
                 std::fs::create_dir_all(&folder).unwrap();
                 std::fs::write(folder.join(format!("{time}.jpg")), &jpeg.bytes).unwrap();

@@ -108,6 +108,7 @@ impl Gateway {
             earlier: Vec::new(),
             filler: request.filler,
             profile: live.profile,
+            source_rung: live.source_rung,
             window_seconds: live.window_seconds,
             limits: live.limits,
             opened: now,

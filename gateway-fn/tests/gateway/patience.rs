@@ -174,6 +174,7 @@ impl World {
             title: name.to_owned(),
             key_hash: key(name).hash(),
             profile: Profile::P360,
+            source_rung: false,
             window_seconds: WINDOW_SECONDS,
             limits: media::limits::Limits::default(),
             slate: None,

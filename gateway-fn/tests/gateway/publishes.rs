@@ -6,7 +6,7 @@ use super::common::{Stack, WINDOW_SECONDS, close, key, on_air, open, send, start
 use gateway_fn::handle::{Failure, Gateway, Reply};
 use media::{
     id::{BroadcastId, Epoch, PublishNo},
-    ladder::Profile,
+    ladder::{Ladder, Profile},
     time::WallTime,
     verdict::Code,
     wire::{
@@ -46,6 +46,22 @@ async fn without_an_encoder_nobody_gets_on_air() {
     stack.heartbeat("draining", "127.0.0.1:1", true).await;
     assert_eq!(refused(&open(&gateway, "demo", "connection-1", false).await), Code::NoEncoder);
     assert_eq!(stack.table.live(&live).await.unwrap().unwrap().current, None);
+}
+
+#[tokio::test]
+async fn a_broadcast_has_the_ladder_that_its_live_has_when_it_begins() {
+    let stack = Stack::start().await;
+    let live = stack.live("demo").await;
+    let _encoder = stack.encoder("one").await;
+    let mut row = stack.table.live(&live).await.unwrap().unwrap();
+    row.source_rung = true;
+    stack.table.set_live(&row).await.unwrap();
+    let opened = on_air(&stack.gateway(), "demo", "connection-1").await;
+    row.source_rung = false;
+    stack.table.set_live(&row).await.unwrap();
+    assert!(!stack.table.live(&live).await.unwrap().unwrap().source_rung);
+    let broadcast = stack.table.broadcast(&opened.broadcast).await.unwrap().unwrap();
+    assert_eq!(broadcast.ladder(), Ladder { profile: Profile::P360, source: true });
 }
 
 #[tokio::test]
@@ -238,6 +254,7 @@ async fn a_broadcast_that_everybody_has_left_is_finished_by_the_next_open() {
         earlier: vec![],
         filler: false,
         profile: Profile::P360,
+        source_rung: false,
         window_seconds: WINDOW_SECONDS,
         limits: media::limits::Limits::default(),
         opened: yesterday,

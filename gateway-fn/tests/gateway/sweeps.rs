@@ -158,6 +158,7 @@ async fn a_sweep_finds_an_encoder_for_a_publish_that_never_began() {
         earlier: vec![],
         filler: false,
         profile: Profile::P360,
+        source_rung: false,
         window_seconds: WINDOW_SECONDS,
         limits: media::limits::Limits::default(),
         opened,

@@ -122,7 +122,7 @@ metrics! {
     histogram(TIMES) STAGE_WAIT = "stage_wait", Seconds, [Encoder], Cloud;
     /// Time to transcode and package a chunk.
     histogram(TIMES) STAGE_TRANSCODE = "stage_transcode", Seconds, [Encoder], Cloud;
-    /// Time to store a chunk's segments.
+    /// Time that storing a chunk's segments takes beyond transcoding, during which most of them are stored.
     histogram(TIMES) STAGE_PUT = "stage_put", Seconds, [Encoder], Local;
     /// Time to commit a chunk's row.
     histogram(TIMES) STAGE_COMMIT = "stage_commit", Seconds, [Encoder], Local;

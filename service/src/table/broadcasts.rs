@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use media::{
     id::{BroadcastId, ChunkPos, ChunkSeq, EncoderId, Epoch, LiveId, PublishNo},
-    ladder::Profile,
+    ladder::{Ladder, Profile},
     ledger::Cursor,
     limits::Limits,
     time::{Ticks, WallTime},
@@ -84,6 +84,8 @@ pub struct Broadcast {
     pub filler: bool,
     /// The ladder, as the live had it at the start.
     pub profile: Profile,
+    /// The source itself is the top rung, where it can be one; as the live had it at the start.
+    pub source_rung: bool,
     /// Reconnect window in seconds, as the live had it at the start.
     pub window_seconds: u32,
     /// What it may be like, as the live had it at the start.
@@ -96,6 +98,14 @@ pub struct Broadcast {
     pub closed: Option<Closed>,
     /// When it ended.
     pub ended: Option<WallTime>,
+}
+
+impl Broadcast {
+    /// What its viewers get of its pictures.
+    #[must_use]
+    pub fn ladder(&self) -> Ladder {
+        Ladder { profile: self.profile, source: self.source_rung }
+    }
 }
 
 /// Connections remembered per broadcast: an `open` that was sent twice arrives seconds late, not so many reconnects late.
@@ -191,6 +201,7 @@ impl Table {
         if !new.limits.is_empty() {
             meta.push(("limits", json(&new.limits)?));
         }
+        meta.extend(new.source_rung.then(|| ("source_rung", true.into())));
         let binding = vec![("encoder", encoder.id.as_str().into()), ("epoch", Epoch::FIRST.0.into())];
         let entry = vec![
             ("broadcast", id.into()),
@@ -448,6 +459,7 @@ fn read_broadcast(row: &Row) -> Result<Broadcast, TableError> {
             .unwrap_or_default(),
         filler: row.flag("filler"),
         profile: row.required("profile")?,
+        source_rung: row.flag("source_rung"),
         window_seconds: row.required("window")?,
         limits: read_limits(row)?,
         opened: WallTime(row.required("opened")?),

@@ -28,6 +28,8 @@ pub struct Live {
     pub key_hash: KeyHash,
     /// Its ladder profile.
     pub profile: Profile,
+    /// The source itself is the top rung, where it can be one.
+    pub source_rung: bool,
     /// How long a broadcast waits for a lost publisher, in seconds (0 to 1800).
     pub window_seconds: u32,
     /// What its shows may be like.
@@ -99,6 +101,7 @@ impl Table {
             meta.push(("limits", json(&live.limits)?));
         }
         meta.extend(live.slate.as_deref().map(|slate| ("slate", slate.into())));
+        meta.extend(live.source_rung.then(|| ("source_rung", true.into())));
         let writes = vec![
             Write::create(live_key(&live.live), meta),
             put_key(&live.key_hash, &live.live),
@@ -107,7 +110,7 @@ impl Table {
         self.write("create live", writes).await
     }
 
-    /// Changes a live's title, what its next broadcast goes by (its reconnect window, its limits) and what the current one does (its slate) to what
+    /// Changes a live's title, what its next broadcast goes by (its reconnect window, its limits, whether the source is a rung) and what the current one does (its slate) to what
     /// they are in `live`.
     ///
     /// # Errors
@@ -124,6 +127,10 @@ impl Table {
             match live.limits.is_empty() {
                 true => Change::Remove("limits"),
                 false => Change::Set("limits", json(&live.limits)?),
+            },
+            match live.source_rung {
+                true => Change::Set("source_rung", true.into()),
+                false => Change::Remove("source_rung"),
             },
         ];
         let write = Write::update(live_key(&live.live), changes).when(Condition::Present(SK));
@@ -240,6 +247,7 @@ fn read_live(row: &Row) -> Result<Live, TableError> {
         title: row.required("title")?,
         key_hash: row.required("key_hash")?,
         profile: row.required("profile")?,
+        source_rung: row.flag("source_rung"),
         window_seconds: row.required("window")?,
         limits: read_limits(row)?,
         slate: row.parsed("slate")?,

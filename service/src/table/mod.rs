@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! LIVES            {live}             the list of lives
-//! LIVE#{live}      META               title, key hash, profile, reconnect window, current broadcast
+//! LIVE#{live}      META               title, key hash, ladder, reconnect window, current broadcast
 //! LIVE#{live}      BCAST#{broadcast}  the list of a live's broadcasts
 //! KEY#{sha256}     LIVE               whose stream key it is
 //! BCAST#{id}       META               state, availability start, publish number, …

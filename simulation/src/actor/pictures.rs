@@ -1,5 +1,6 @@
 //! A transcoder without pictures: a chunk becomes one segment of some bytes per rung at the chunk's place, and takes some time; on a slow
-//! machine, as much as the production transcoder would for the rungs that are made.
+//! machine, as much as the production transcoder would for the rungs that are made. Like there, the smallest rung is done first, and each is
+//! handed on when it is, so that segments are stored, and what befalls that happens, in the midst of it.
 //!
 //! Like the real one it says of a segment what the chunk says; unlike it, it gives other bytes on every encoder, so that nothing can rely
 //! on two encoders making the same.
@@ -10,16 +11,17 @@ use bytes::Bytes;
 use encoder_task::{
     cmaf::Packaged,
     fill::Span,
+    make::{Output, TimedTile},
     session::{
         Turn,
         shed::Job,
-        transcoder::{CHUNKS_AT_ONCE, Made, Still, Transcoder},
+        transcoder::{CHUNKS_AT_ONCE, Early, Made, Still, Transcoder},
     },
     transcode::{self, Jpeg},
 };
 use media::{
     chunk::Chunk,
-    ladder::{Profile, Rendition},
+    ladder::{Ladder, Profile, Rendition},
     ledger::{Init, Object, Segment, Track},
     time::{Ticks, VIDEO_TIMESCALE, to_media_time},
 };
@@ -36,6 +38,8 @@ const OVERHEAD_PERCENT: u64 = 35;
 
 /// Of so many chunks one has no tile.
 const UNTILED: u32 = 7;
+/// Of so many chunks one has a source that can't be a rung.
+const UNFIT: u32 = 6;
 /// Of so many chunks one shows nothing.
 const DARK: u32 = 5;
 
@@ -108,62 +112,100 @@ impl Pictures {
         Self { process, machine: (slowness > 0).then(machine) }
     }
 
-    /// Some time's work.
-    async fn work(&self, chunk: &Chunk) {
+    /// How long some work takes.
+    fn takes(&self, chunk: &Chunk) -> Duration {
         let world = self.process.world();
         let of = (self.process.name(), &chunk.header.broadcast, chunk.header.pos, world.now());
         let mut dice = world.derived(of);
         let (least, most) = if dice.permille(950) { (20, 600) } else { (600, 3_000) };
-        tokio::time::sleep(dice.millis(least, most)).await;
+        dice.millis(least, most)
     }
-}
 
-impl Transcoder for Pictures {
-    fn transcode(&self, chunk: Chunk, profile: Profile, turn: Turn) -> BoxFuture<Result<Made, String>> {
-        let this = self.clone();
-        Box::pin(async move {
-            let Some(video) = &chunk.header.video else { return Err("no pictures".to_owned()) };
-            let (rate, whole) = transcode::ladder(video, profile);
-            let (length, size) = (video.end - video.start, (video.width, video.height));
-            let job = Job::new(length, size, rate, &whole, None);
-            let left_out = match &this.machine {
-                None => {
-                    let left_out = turn.begin(&job);
-                    this.work(&chunk).await;
-                    left_out
-                }
-                Some(machine) => {
-                    let place = machine.places.acquire().await.map_err(|error| error.to_string())?;
-                    let left_out = turn.begin(&job);
-                    tokio::time::sleep(machine.takes(&chunk, &whole[left_out..], &whole)).await;
-                    drop(place);
-                    left_out
-                }
-            };
-            drop(turn);
-            let made = match this.process.world().mutation() {
-                Some(Mutation::ShedTheSmallest) => &whole[..whole.len() - left_out],
-                _ => &whole[left_out..],
-            };
-            let pos = chunk.header.pos;
-            let what = format!("{}-{} by {}", pos.publish.get(), pos.seq.0, this.process.name());
-            let packaged: Result<_, _> =
-                made.iter().map(|rung| package(rung, video.start, video.end, &what)).collect();
-            // Now and then a picture can't be decoded, or shows nothing.
-            let tile = (pos.seq.0 % UNTILED != UNTILED - 1).then(|| Jpeg {
+    /// Takes so long to make these rungs of a chunk, given largest first, and hands each on as soon as it is made; the source first, which takes no time.
+    async fn encode(
+        &self,
+        chunk: &Chunk,
+        rungs: &[Rendition],
+        takes: Duration,
+        early: &Early,
+    ) -> Result<(Vec<Packaged>, Option<TimedTile>), String> {
+        let Some(video) = &chunk.header.video else { return Err("no pictures".to_owned()) };
+        let pos = chunk.header.pos;
+        let what = format!("{}-{} by {}", pos.publish.get(), pos.seq.0, self.process.name());
+        let time = to_media_time(video.start, VIDEO_TIMESCALE).ok_or("before the origin")?;
+        // Now and then a picture can't be decoded, or shows nothing.
+        let tile = (pos.seq.0 % UNTILED != UNTILED - 1).then(|| TimedTile {
+            time,
+            jpeg: Jpeg {
                 bytes: Bytes::from(format!("tile {what}")),
                 width: 320,
                 height: 180,
                 contrast: if pos.seq.0.is_multiple_of(DARK) { 0 } else { 50 },
-            });
-            Ok(Made { packaged: packaged?, tile, verdicts: Vec::new(), transcode_ms: 0, left_out })
+            },
+        });
+        if let Some(tile) = &tile {
+            early.hand(Output::Tile(tile.clone()));
+        }
+        let (source, encoded): (Vec<_>, Vec<_>) = rungs.iter().partition(|rung| rung.is_source());
+        let share = takes / u32::try_from(encoded.len()).unwrap_or(1).max(1);
+        let mut packaged = Vec::with_capacity(rungs.len());
+        for rung in source.into_iter().chain(encoded.into_iter().rev()) {
+            if !rung.is_source() {
+                tokio::time::sleep(share).await;
+            }
+            let one = package(rung, video.start, video.end, &what)?;
+            early.hand(Output::Segment(one.clone()));
+            packaged.push((rung.rank(), one));
+        }
+        packaged.sort_by_key(|(rank, _)| std::cmp::Reverse(*rank));
+        Ok((packaged.into_iter().map(|(_, one)| one).collect(), tile))
+    }
+}
+
+impl Transcoder for Pictures {
+    fn transcode(
+        &self,
+        chunk: Chunk,
+        ladder: Ladder,
+        turn: Turn,
+        early: Early,
+    ) -> BoxFuture<Result<Made, String>> {
+        let this = self.clone();
+        Box::pin(async move {
+            let Some(video) = &chunk.header.video else { return Err("no pictures".to_owned()) };
+            let (rate, mut whole) = transcode::ladder(video, ladder.profile);
+            let (length, size) = (video.end - video.start, (video.width, video.height));
+            // Now and then the source can't be a rung.
+            let is_fit = chunk.header.pos.seq.0 % UNFIT != UNFIT - 1;
+            let source = (ladder.source && is_fit).then(|| Rendition::source(size.0, size.1));
+            if source.is_some() && whole.first().is_some_and(|top| (top.width, top.height) == size) {
+                whole.remove(0);
+            }
+            let job = Job::new(length, size, rate, &whole, None);
+            let place = match &this.machine {
+                Some(machine) => Some(machine.places.acquire().await.map_err(|error| error.to_string())?),
+                None => None,
+            };
+            let left_out = turn.begin(&job);
+            let made = match this.process.world().mutation() {
+                Some(Mutation::ShedTheSmallest) => &whole[..whole.len() - left_out],
+                _ => &whole[left_out..],
+            };
+            let takes = match &this.machine {
+                Some(machine) => machine.takes(&chunk, made, &whole),
+                None => this.takes(&chunk),
+            };
+            let made: Vec<Rendition> = source.into_iter().chain(made.iter().cloned()).collect();
+            let (packaged, tile) = this.encode(&chunk, &made, takes, &early).await?;
+            drop((turn, place));
+            Ok(Made { packaged, tile, verdicts: Vec::new(), transcode_ms: 0, left_out })
         })
     }
 
     fn poster(&self, chunk: Chunk) -> BoxFuture<Result<Option<Bytes>, String>> {
         let this = self.clone();
         Box::pin(async move {
-            this.work(&chunk).await;
+            tokio::time::sleep(this.takes(&chunk)).await;
             let pos = chunk.header.pos;
             // The same on every encoder, as the real ones are: nothing but the epoch in it tells two encoders' apart.
             let text = format!("poster {}-{}", pos.publish.get(), pos.seq.0);
@@ -200,7 +242,7 @@ struct Held {
 impl Still for Held {
     fn fill(&self, span: Span, rungs: usize) -> BoxFuture<Result<Vec<Packaged>, String>> {
         let what = format!("{} at {}", self.of, span.video_start);
-        let left_out = self.whole.len().saturating_sub(rungs);
+        let left_out = self.whole.len().saturating_sub(rungs.max(1));
         let made = self.whole[left_out..].iter();
         let packaged = made.map(|rung| package(rung, span.video_start, span.video_end, &what)).collect();
         Box::pin(async move { packaged })

@@ -9,7 +9,7 @@ use media::{
 use service::table::store::Key;
 
 use super::{
-    Checks, Found, Invariant, LADDER, Show, hls, mpd,
+    Checks, Found, Invariant, RUNGS, Show, hls, mpd,
     table::{num, text},
 };
 use crate::model::{bucket::Objects, table::Rows};
@@ -139,7 +139,7 @@ impl Show {
             .filter_map(|row| Some((to_media_time(row.start, VIDEO_TIMESCALE)?, names::suffix(row.naming))))
             .map(|(time, suffix)| format!("{TILE_RUNG}/{time}{suffix}.jpg"));
         let mut tracks: Vec<(&str, Vec<String>)> = vec![(TILE_RUNG, tiles.collect())];
-        tracks.extend(LADDER.iter().map(|rung| {
+        tracks.extend(RUNGS.iter().map(|rung| {
             let segments = rows.iter().filter_map(|row| path(row, rung));
             (*rung, segments.collect())
         }));
@@ -176,9 +176,13 @@ impl Show {
         };
         for key in &named {
             let rung = key.strip_prefix(&prefix).and_then(|path| path.split('/').next());
-            let at = LADDER.iter().position(|known| Some(*known) == rung).unwrap_or(0);
-            // Where a row lacks the rung, the next smaller one plays.
-            let instead = |row: &&Row| LADDER[at..].iter().find_map(|rung| path(row, rung));
+            let (larger, smaller) =
+                RUNGS.split_at(RUNGS.iter().position(|known| Some(*known) == rung).unwrap_or(0));
+            // Where a row lacks the rung, the next smaller one plays, else the next larger one.
+            let instead = |row: &&Row| {
+                let mut in_turn = smaller.iter().chain(larger.iter().rev());
+                in_turn.find_map(|rung| path(row, rung))
+            };
             let expected: Vec<String> =
                 rows.iter().filter_map(instead).map(|path| format!("{prefix}{path}")).collect();
             match read(key) {

@@ -20,7 +20,7 @@ use std::{
 
 use media::{
     id::{BroadcastId, ChunkPos, LiveId},
-    ledger::Row,
+    ledger::{Row, SOURCE_RUNG},
     time::{Ticks, WallTime},
 };
 
@@ -82,7 +82,7 @@ invariants! {
     ManifestGoesForward = "manifest-goes-forward";
     /// What a dynamic manifest names is at its presentation time, for good.
     NoRenumbering = "no-renumbering";
-    /// What is left out of a row's ladder are the largest rungs, never the smallest; a fill has the rungs of what is shown before it.
+    /// What is left out of a row's ladder are the largest rungs, never the smallest; a fill has the rungs of what is shown before it, but for the source.
     ShedFromTheTop = "shed-from-the-top";
     /// Every stored chunk is in the ledger when its broadcast has ended.
     NothingLost = "nothing-lost";
@@ -98,6 +98,11 @@ invariants! {
 
 /// The rungs of the simulated ladders, largest first.
 const LADDER: [&str; 3] = ["720p", "480p", "360p"];
+
+/// The one that is always made.
+const SMALLEST: &str = "360p";
+/// What a broadcast's rows may have, largest first.
+const RUNGS: [&str; 4] = [SOURCE_RUNG, "720p", "480p", "360p"];
 
 /// What was found wrong.
 pub(crate) type Found = Vec<(Invariant, String)>;

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use media::{
     id::{BroadcastId, ChunkPos, ChunkSeq, PublishNo},
-    ledger::{Fill, Row, Segment},
+    ledger::{Fill, Row, SOURCE_RUNG, Segment},
     names,
     time::{Ticks, VIDEO_TIMESCALE, WallTime, to_media_time},
 };
 use service::table::store::{Item, Key, Value};
 
-use super::{Checks, Found, Invariant, LADDER, Show};
+use super::{Checks, Found, Invariant, LADDER, SMALLEST, Show};
 use crate::{
     model::{
         bucket::Objects,
@@ -303,7 +303,9 @@ impl Checks {
             }
         }
         let shown = show.rows.iter().filter(|row| !row.late && row.start < fill.start);
-        let before = shown.max_by_key(|row| row.start).map(|row| rungs(&row.segments));
+        let before = shown.max_by_key(|row| row.start).map(|row| encoded(&row.segments));
+        // Where the source is the only rung, the smallest.
+        let before = before.map(|rungs| if rungs.is_empty() { vec![SMALLEST] } else { rungs });
         if !fill.segments.is_empty() && before.as_ref() != Some(&rungs(&fill.segments)) {
             let what = format!("{name} has {:?}, before it is {before:?}", rungs(&fill.segments));
             found.push((Invariant::ShedFromTheTop, what));
@@ -386,9 +388,16 @@ fn rungs(segments: &[Segment]) -> Vec<&str> {
     segments.iter().map(|segment| segment.rung.as_str()).collect()
 }
 
-/// Whether these are the smallest rungs of the ladder, largest first.
+/// Without the source.
+fn encoded(segments: &[Segment]) -> Vec<&str> {
+    rungs(segments).into_iter().filter(|rung| *rung != SOURCE_RUNG).collect()
+}
+
+/// Whether these are the source, if it is among them, and the smallest rungs of the ladder, largest first.
 fn from_the_bottom(segments: &[Segment]) -> bool {
-    !segments.is_empty() && LADDER.ends_with(&rungs(segments))
+    let (all, encoded) = (rungs(segments), encoded(segments));
+    let has_source = all.first() == Some(&SOURCE_RUNG);
+    !all.is_empty() && LADDER.ends_with(&encoded) && all.len() == encoded.len() + usize::from(has_source)
 }
 
 impl Show {

@@ -29,7 +29,7 @@ pub(crate) fn run(clip: &Path, profile: Profile, preset: Preset, to: &Path) -> R
     let chunks = chunks(&file)?;
     ensure!(!chunks.is_empty(), "{} holds no GOP", clip.display());
     let threads = thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let plan = Plan { profile, preset, threads, rungs: Plan::ALL_RUNGS };
+    let plan = Plan { profile, source: false, preset, threads, rungs: Plan::ALL_RUNGS };
     let (queue, done) = (Mutex::new(chunks.iter()), Mutex::new(BTreeMap::new()));
     thread::scope(|scope| {
         let workers: Vec<_> = (0..CHUNKS_AT_ONCE)

@@ -21,6 +21,9 @@ const LOOK_AFTER_MICROS: i64 = 2_500_000;
 const LOOK_EVERY_MICROS: i64 = 1_000_000;
 /// A publish that nobody has closed is taken to be gone after this long, in µs: the longest GOP that is accepted (10 s), and time to store it.
 const SILENT_MICROS: i64 = 12_000_000;
+/// A publish that a session finds to have begun keeps its place for this long, in µs, if nothing is heard of it: it may have been let in just before, or
+/// have been silent for long. A GOP of several seconds, and time to store it.
+const TAKEN_OVER_MICROS: i64 = 7_000_000;
 /// Holes shorter than this, in ticks (a quarter of a second), stay open and begin a new Period: a segment of a few pictures costs more than it mends.
 pub const FILL_MIN: Ticks = 22_500;
 /// How far back a hole is filled, in ticks: nobody at the live edge is further behind (20 s). What lies before stays a jump.
@@ -72,24 +75,25 @@ pub struct Line {
     pub end: Option<Ticks>,
     /// Where the latest publish begins.
     pub floor: Option<Floor>,
-    /// When that became known; absent if it was known from the beginning.
-    floored: Option<WallTime>,
+    /// Until when that publish has its place, whether or not it is heard of.
+    kept_until: Option<WallTime>,
     /// Where the last chunk that is shown ends.
     shown_end: Option<Ticks>,
     gops: VecDeque<Ticks>,
 }
 
 impl Line {
-    /// An empty one.
+    /// An empty one, whose floor is found now.
     #[must_use]
-    pub fn new(origin: Option<WallTime>, floor: Option<Floor>) -> Self {
-        Self { origin, floor, ..Self::default() }
+    pub fn new(origin: Option<WallTime>, now: WallTime, floor: Option<Floor>) -> Self {
+        let kept_until = floor.map(|_| now.plus_micros(TAKEN_OVER_MICROS));
+        Self { origin, floor, kept_until, ..Self::default() }
     }
 
     /// A publish begins there, as is known now.
     pub fn starts(&mut self, now: WallTime, floor: Floor) {
         if self.floor != Some(floor) {
-            self.floored = Some(now);
+            self.kept_until = Some(now.plus_micros(SILENT_MICROS));
         }
         self.floor = Some(floor);
     }
@@ -136,7 +140,7 @@ impl Line {
     ) -> Option<Next> {
         let (origin, end) = (self.origin?, self.end?);
         let at = |ticks: Ticks, micros: i64| origin.plus_micros(micros_of(ticks)).plus_micros(micros);
-        let awaited = self.floor.filter(|floor| floor.publish == highest && floor.at > end);
+        let awaited = self.floor.filter(|floor| floor.publish == highest && floor.at >= end);
         if let (Some(floor), false) = (awaited, gone) {
             let from = end.max(floor.at.saturating_sub(FILL_BACK_MAX));
             if floor.at.saturating_sub(from) >= FILL_MIN {
@@ -145,8 +149,8 @@ impl Line {
         }
         let expected = awaited.map_or(end, |floor| floor.at);
         // A publisher that took long to be let in has a place that is long past, and no chance yet to store anything there.
-        let let_in = self.floored.filter(|_| awaited.is_some()).map(|at| at.plus_micros(SILENT_MICROS));
-        let silent = at(expected, SILENT_MICROS).max(let_in.unwrap_or(WallTime(i64::MIN)));
+        let kept_until = self.kept_until.filter(|_| awaited.is_some());
+        let silent = at(expected, SILENT_MICROS).max(kept_until.unwrap_or(WallTime(i64::MIN)));
         let from = end.max(wall_ticks(origin, now).saturating_sub(FILL_BACK_MAX));
         let piece = self.piece(from, None);
         let due = at(piece.place.end, FILL_LAG_MICROS);
@@ -275,12 +279,16 @@ mod tests {
         line.starts(at(21_000), later);
         // Known already.
         line.starts(at(25_000), later);
-        line.end = Some(4 * SECOND + 90_000 - FILL_MIN + 1);
-        assert!(matches!(line.next(at(32_900), no(2), false, Some(at(32_000))), Some(Next::Look(_))));
-        assert!(matches!(line.next(at(33_000), no(2), false, Some(at(32_900))), Some(Next::Fill(..))));
-        // What is known from the beginning may have been so for long.
-        let taken_over = Line { floor: Some(later), floored: None, ..line };
-        assert!(matches!(taken_over.next(at(32_900), no(2), false, Some(at(32_000))), Some(Next::Fill(..))));
+        // Whether what is missing before it is too little to be filled, or was filled.
+        for end in [later.at - FILL_MIN + 1, later.at] {
+            line.end = Some(end);
+            assert!(matches!(line.next(at(32_900), no(2), false, Some(at(32_000))), Some(Next::Look(_))));
+            assert!(matches!(line.next(at(33_000), no(2), false, Some(at(32_900))), Some(Next::Fill(..))));
+        }
+        // What is known from the beginning may have been so for long, or for an instant.
+        let taken_over = Line { end: line.end, ..Line::new(line.origin, at(25_000), Some(later)) };
+        assert!(matches!(taken_over.next(at(31_900), no(2), false, Some(at(31_000))), Some(Next::Look(_))));
+        assert!(matches!(taken_over.next(at(32_000), no(2), false, Some(at(31_900))), Some(Next::Fill(..))));
     }
 
     #[test]

@@ -202,7 +202,7 @@ proptest::proptest! {
 
 /// On air since time 0 with two chunks shown, the second until second 4; listed.
 fn on_air() -> Core {
-    let mut line = Line::new(Some(at(0)), None);
+    let mut line = Line::new(Some(at(0)), at(0), None);
     let gop = |n: i64| Place { start: n * 180_000, end: (n + 1) * 180_000 };
     line.show(gop(0));
     line.show(gop(1));
