@@ -17,9 +17,10 @@ use media::{
     names,
 };
 use service::{
-    bucket::{BucketError, Condition, Kind, META_SOURCE, Put},
+    bucket::{Body, BucketError, Condition, Kind, META_SOURCE, Put},
     metrics::defs::SEGMENT_BYTES,
 };
+use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
 use super::job::{JobError, Workshop, describe};
@@ -95,9 +96,11 @@ impl Target<'_> {
         origin: Option<&str>,
     ) -> Result<Object, Unstored> {
         let Workshop { bucket, health, .. } = self.workshop;
-        let mine = describe(bytes);
+        let sha256 = Sha256::digest(bytes).into();
+        let mine = Object { bytes: bytes.len() as u64, sha256: hex::encode(sha256) };
         let meta: Vec<_> = origin.iter().map(|origin| (META_SOURCE, (*origin).to_owned())).collect();
-        let put = || bucket.put(key, bytes.clone(), kind, Condition::Absent, &meta);
+        let body = Body { bytes: bytes.clone(), sha256: Some(sha256) };
+        let put = || bucket.put(key, body.clone(), kind, Condition::Absent, &meta);
         if matches!(health.insist("put segment", put).await?, Put::Stored(_)) {
             SEGMENT_BYTES.add(mine.bytes);
             return Ok(mine);
