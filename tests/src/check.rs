@@ -510,15 +510,13 @@ fn in_sync(presentation: &Presentation, shown: &[Shown], source: &Source) -> Res
     Ok(worst)
 }
 
-/// By how much more the sound is after the pictures in the last minute than in the first, in seconds, on average.
+/// By how much more the sound is after the pictures of a rung in the last minute than in the first, in seconds, on average.
 ///
 /// # Errors
-/// When pictures or sound can't be decoded, or the show is shorter than two minutes.
-pub fn drift(presentation: &Presentation, source: &Source) -> Result<f64> {
+/// When the sound can't be decoded, or the show is shorter than two minutes.
+pub fn drift(presentation: &Presentation, shown: &[Shown], source: &Source) -> Result<f64> {
     const MINUTE: usize = 60;
-    let rungs = presentation.mpd.rungs();
-    let shown = shown(presentation, rungs.first().context("no pictures")?)?;
-    let pairs = pairs(presentation, &shown, source)?;
+    let pairs = pairs(presentation, shown, source)?;
     anyhow::ensure!(pairs.len() >= 2 * MINUTE, "only {} flashes", pairs.len());
     let mean = |pairs: &[Pair]| pairs.iter().map(|pair| pair.skew).sum::<f64>() / pairs.len() as f64;
     Ok(mean(&pairs[pairs.len() - MINUTE..]) - mean(&pairs[..MINUTE]))

@@ -10,6 +10,7 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
     time::Duration,
 };
 
@@ -453,12 +454,27 @@ fn read_logs(data: &Path) -> Result<String> {
     Ok(text)
 }
 
-/// An address on loopback that was free a moment ago.
+/// First of the ports that are given to programs to listen on, and how many there are: below those that systems give to whoever asks for none,
+/// another program's connection among them.
+const PORTS: (u16, u16) = (20_000, 5_000);
+
+/// An address on loopback that was free a moment ago, and is given to nobody else.
 ///
 /// # Errors
-/// When the system gives none.
+/// When there is none.
 pub fn free_address() -> Result<String> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
+    static GIVEN: AtomicU16 = AtomicU16::new(0);
+    let (first, count) = PORTS;
+    // Tests that follow each other do not begin with the same: something of the one before may still be there.
+    let start = u16::try_from(std::process::id() * 61 % u32::from(count))?;
+    for _ in 0..count {
+        let nth = (start + GIVEN.fetch_add(1, Ordering::Relaxed) % count) % count;
+        let address = format!("127.0.0.1:{}", first + nth);
+        if TcpListener::bind(&address).is_ok() {
+            return Ok(address);
+        }
+    }
+    anyhow::bail!("no port is free from {first} on")
 }
 
 /// Where cargo puts the workspace's binaries: this test's own executable is in `deps/` below.
@@ -484,4 +500,18 @@ pub fn binary(name: &str) -> Result<PathBuf> {
     let path = folder.map_or_else(binaries, Ok)?.join(name);
     anyhow::ensure!(path.exists(), "{} is missing: run `cargo build --workspace` first", path.display());
     Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn no_address_is_given_twice() -> Result<()> {
+        let given = (0..200).map(|_| free_address()).collect::<Result<HashSet<_>>>()?;
+        assert_eq!(given.len(), 200);
+        Ok(())
+    }
 }

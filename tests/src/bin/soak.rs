@@ -57,12 +57,6 @@ fn main() -> Result<()> {
     let ended = Instant::now();
     stack.event(0, "replay-ready", &[("broadcast", &broadcast)], REPLAY_WITHIN)?;
     println!("replay ready {:.2} s after the end", ended.elapsed().as_secs_f64());
-    let replay = Presentation::fetch(&stack.http, &stack.vod_url(LIVE, &broadcast))?;
-    check::replay(&replay, &source)?;
-    let drift = check::drift(&replay, &source)?;
-    println!("drift over {} min: {:.3} ms", seconds / 60, drift * 1000.0);
-    let (code, said) = stack.verify(&broadcast)?;
-    anyhow::ensure!(code == 0, "verify: {code}\n{said}");
     let mut failed = Vec::new();
     for (player, playback) in players {
         let seen = playback.end()?.with_context(|| format!("{player:?}"))?;
@@ -82,6 +76,18 @@ fn main() -> Result<()> {
             failed.push(format!("{player:?}: {:?} {:?}", seen.stalls, seen.errors));
         }
     }
+    let replay = Presentation::fetch(&stack.http, &stack.vod_url(LIVE, &broadcast))?;
+    check::structure(&replay)?;
+    check::rules(&replay)?;
+    check::sound_whole(&replay, &source)?;
+    // A machine that is too slow has left out the largest for a while, by rule; the smallest is never.
+    let shed = replay.mpd.periods.len() > 1;
+    let smallest = replay.mpd.rungs().into_iter().next().context("no pictures")?;
+    let shown = check::whole(&replay, &smallest, &source)?;
+    let drift = check::drift(&replay, &shown, &source)?;
+    println!("drift over {} min: {:.3} ms; rungs were shed: {shed}", seconds / 60, drift * 1000.0);
+    let (code, said) = stack.verify(&broadcast)?;
+    anyhow::ensure!(code == 0, "verify: {code}\n{said}");
     stack.stop()?;
     anyhow::ensure!(failed.is_empty(), "{failed:#?}");
     anyhow::ensure!(drift.abs() < DRIFT_MAX, "sound and pictures drift apart: {drift} s");
