@@ -15,6 +15,10 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::Value;
 use tests::{
     browser::{self, Glass},
@@ -130,6 +134,10 @@ impl Camera {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(running) = self.running.take() {
             let _ = running.join();
+        }
+        // Its sound has no end: that of the pictures does not end it.
+        if let Ok(id) = i32::try_from(self.ffmpeg.id()) {
+            let _ = kill(Pid::from_raw(id), Signal::SIGINT);
         }
         let _ = self.ffmpeg.wait();
     }
