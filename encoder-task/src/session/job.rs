@@ -166,7 +166,12 @@ impl Workshop {
 
 /// Size and hash.
 pub(super) fn describe(bytes: &Bytes) -> Object {
-    Object { bytes: bytes.len() as u64, sha256: hex::encode(Sha256::digest(bytes)) }
+    describe_hashed(bytes, Sha256::digest(bytes).into())
+}
+
+/// Size and hash, where the hash is known.
+pub(super) fn describe_hashed(bytes: &Bytes, sha256: [u8; 32]) -> Object {
+    Object { bytes: bytes.len() as u64, sha256: hex::encode(sha256) }
 }
 
 /// Where a chunk lies on the timeline: where its pictures do, else its sound.

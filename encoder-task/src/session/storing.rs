@@ -23,7 +23,7 @@ use service::{
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
-use super::job::{JobError, Workshop, describe};
+use super::job::{JobError, Workshop, describe, describe_hashed};
 use crate::{
     cmaf::Packaged,
     make::{Output, TimedTile},
@@ -97,7 +97,7 @@ impl Target<'_> {
     ) -> Result<Object, Unstored> {
         let Workshop { bucket, health, .. } = self.workshop;
         let sha256 = Sha256::digest(bytes).into();
-        let mine = Object { bytes: bytes.len() as u64, sha256: hex::encode(sha256) };
+        let mine = describe_hashed(bytes, sha256);
         let meta: Vec<_> = origin.iter().map(|origin| (META_SOURCE, (*origin).to_owned())).collect();
         let body = Body { bytes: bytes.clone(), sha256: Some(sha256) };
         let put = || bucket.put(key, body.clone(), kind, Condition::Absent, &meta);
