@@ -138,6 +138,44 @@ fn the_same_bytes_twice_and_one_configuration_for_all_presets() {
     assert!(!text, "the encoder does not name itself");
 }
 
+/// Bits of each rung of each GOP, in percent of what it is planned to have.
+fn percent_of_plan(source: &Source) -> Vec<(String, u64)> {
+    let mut taken = Vec::new();
+    for chunk in source.chunks() {
+        let pictures = chunk.header.video.as_ref().unwrap().pts.len();
+        for track in transcode(&chunk, &PLAN).unwrap().tracks {
+            let bits = 8 * track.samples.iter().map(|sample| sample.data.len()).sum::<usize>();
+            let plan = u64::from(track.rendition.bit_rate) * pictures as u64 / u64::from(source.rate.num);
+            taken.push((track.rendition.name, bits as u64 * 100 / plan));
+        }
+    }
+    taken
+}
+
+#[test]
+fn grain_takes_no_more_bits_than_there_are() {
+    for gop in [30, 60] {
+        let grain = &["-vf", "noise=alls=14:allf=t", "-b:v", "40M"];
+        let source = Source { size: (852, 480), gop, gops: 2, video_args: grain, ..Source::default() };
+        let taken = percent_of_plan(&source);
+        assert!(taken.iter().all(|(_, percent)| (85..=112).contains(percent)), "{gop}: {taken:?}");
+    }
+}
+
+#[test]
+fn a_gop_that_turns_out_harder_than_it_looked_is_encoded_again() {
+    // Nothing to see, then pure noise: what comes first is encoded far too well.
+    let cut = &[
+        "-vf",
+        "drawbox=t=fill:c=gray:enable='lt(n,40)',noise=alls=50:allf=t:enable='gte(n,40)'",
+        "-b:v",
+        "40M",
+    ];
+    let source = Source { size: (852, 480), gop: 60, gops: 1, video_args: cut, ..Source::default() };
+    let taken = percent_of_plan(&source);
+    assert!(taken.iter().all(|(_, percent)| *percent <= 112), "{taken:?}");
+}
+
 #[test]
 fn no_frame_is_lost_doubled_or_reordered() {
     let dir = tempfile::tempdir().unwrap();

@@ -14,7 +14,7 @@ use nix::time::{ClockId, clock_gettime};
 use super::{
     Preset, TranscodeError,
     libav::{Encoder, Pass, Picture, Settings},
-    params::{Colour, Pace, x264_options},
+    params::{Colour, Pace, planned, x264_options},
     survey::Surveyor,
 };
 
@@ -156,7 +156,7 @@ fn encode(pictures: &[Picture], preset: Preset) -> Result<(), TranscodeError> {
         rate: (rate.num, rate.den),
         sar: (1, 1),
         colour: Colour { primaries: 6, transfer: 6, matrix: 6, full_range: false },
-        options: &x264_options(&rendition, rate, length, preset, 1),
+        options: &x264_options(&rendition, rate, planned(&rendition, length), preset, 1),
         pass: Pass::Second(&statistics.of(&pace)),
     };
     let mut encoder = Encoder::open(&settings)?;

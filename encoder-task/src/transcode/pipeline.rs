@@ -23,7 +23,7 @@ use super::{
     decode::decode,
     libav::{LibavError, Scaler},
     params::{Pace, nominal_rate},
-    rung::{self, Order, Shot},
+    rung::{self, Attempt, Made, Order, Shot},
     sound,
     source::source,
     survey::{Statistics, Surveyor},
@@ -36,6 +36,10 @@ const PICTURES_IN_FLIGHT: usize = 6;
 /// Pictures of the largest rung's size kept from the survey to the encode, in bytes of one chunk: 2 s of 1080p30 or 4.5 s of 720p30. Longer or larger
 /// chunks are decoded twice, which costs a tenth more.
 const HELD_BYTES_MAX: u64 = 192 << 20;
+
+/// A rung is encoded so often at most until it takes no more than it may: each time it is asked for less in proportion, which the second time is enough for all but
+/// pure noise. Of that the smallest that x264 can make of it is taken.
+const ATTEMPTS_MAX: usize = 3;
 
 /// Transcodes one chunk: every rendition of `plan.profile` that its pictures are large enough for.
 ///
@@ -146,8 +150,11 @@ fn each(
     }
     let again = |to: &mut Sink<'_>| -> Result<(), TranscodeError> {
         if held {
-            // Each is given away as it is taken, so that memory falls while the rungs go on.
-            kept.into_iter().all(to);
+            for shot in &kept {
+                if !to(shot.share()?) {
+                    break;
+                }
+            }
             return Ok(());
         }
         let mut scaled = Ok(());
@@ -287,43 +294,76 @@ impl Works {
     }
 
     /// Encodes what `feed` gives, the same pictures again and brought through the [`Cascade`], and gives each rendition to `out` when it
-    /// is done.
+    /// is done. Asks for the pictures again while a rung takes more bits than it may, at most [`ATTEMPTS_MAX`] times in all.
     pub(super) fn encode(
         &self,
         surveyed: &Statistics,
-        feed: impl FnOnce(&mut Sink<'_>) -> Result<(), TranscodeError>,
+        mut feed: impl FnMut(&mut Sink<'_>) -> Result<(), TranscodeError>,
         out: &(dyn Fn(EncodedTrack) + Sync),
     ) -> Result<(), TranscodeError> {
         let made = self.made();
         let files: Vec<PathBuf> = made.iter().map(|one| surveyed.of(self.pace(one))).collect();
-        let (rungs, fed) = thread::scope(|scope| {
-            let (to_first, mut from_before) = sync_channel(PICTURES_IN_FLIGHT);
-            let mut rungs = Vec::with_capacity(made.len());
-            for (n, (rendition, statistics)) in made.iter().zip(&files).enumerate() {
-                let (to_next, from_this) = sync_channel(PICTURES_IN_FLIGHT);
-                let input = std::mem::replace(&mut from_before, from_this);
-                let to_next = (n + 1 < made.len()).then_some(to_next);
-                let (end, preset) = (self.end, self.preset);
-                let order = Order { rendition, pace: self.pace(rendition), end, preset, statistics };
-                let work = move || rung::run(&order, &input, to_next).map(out);
-                let spawned =
-                    thread::Builder::new().name(format!("rung-{}", rendition.name)).spawn_scoped(scope, work);
-                rungs.push(spawned.map_err(|_| TranscodeError::Thread("rung"))?);
+        let order = |(rendition, statistics)| Order {
+            rendition,
+            pace: self.pace(rendition),
+            end: self.end,
+            preset: self.preset,
+            statistics,
+        };
+        let orders: Vec<Order<'_>> = made.iter().zip(files.iter().map(PathBuf::as_path)).map(order).collect();
+        let mut attempts: Vec<Option<Attempt>> = orders.iter().map(|order| Some(order.attempt())).collect();
+        for left in (0..ATTEMPTS_MAX).rev() {
+            let Some(smallest) = attempts.iter().rposition(Option::is_some) else { break };
+            attempts.truncate(smallest + 1);
+            for attempt in attempts.iter_mut().flatten() {
+                attempt.is_last = left == 0;
             }
-            // The last one's output: nobody takes it.
-            drop(from_before);
-            let fed = feed(&mut |shot| to_first.send(shot).is_ok());
-            drop(to_first);
-            let rungs: Vec<Result<(), TranscodeError>> = rungs
-                .into_iter()
-                .map(|rung| rung.join().unwrap_or(Err(TranscodeError::Thread("rung"))))
-                .collect();
-            Ok::<_, TranscodeError>((rungs, fed))
-        })?;
-        // The feeder's error first: rungs that were given nothing fail in its wake.
-        fed?;
-        rungs.into_iter().collect()
+            attempts = attempt_all(&orders, attempts, &mut feed, out)?;
+        }
+        Ok(())
     }
+}
+
+/// Encodes as many of the rungs, from the first on, as there are `attempts`. Says which of them are to be attempted again.
+fn attempt_all(
+    orders: &[Order<'_>],
+    attempts: Vec<Option<Attempt>>,
+    feed: &mut dyn FnMut(&mut Sink<'_>) -> Result<(), TranscodeError>,
+    out: &(dyn Fn(EncodedTrack) + Sync),
+) -> Result<Vec<Option<Attempt>>, TranscodeError> {
+    let count = attempts.len();
+    let (rungs, fed) = thread::scope(|scope| {
+        let (to_first, mut from_before) = sync_channel(PICTURES_IN_FLIGHT);
+        let mut rungs = Vec::with_capacity(count);
+        for (n, (order, attempt)) in orders.iter().zip(attempts).enumerate() {
+            let (to_next, from_this) = sync_channel(PICTURES_IN_FLIGHT);
+            let input = std::mem::replace(&mut from_before, from_this);
+            let to_next = (n + 1 < count).then_some(to_next);
+            let work = move || -> Result<Option<Attempt>, TranscodeError> {
+                match rung::run(order, attempt, &input, to_next)? {
+                    Some(Made::Track(track)) => out(track),
+                    Some(Made::Over(next)) => return Ok(Some(next)),
+                    None => {}
+                }
+                Ok(None)
+            };
+            let name = format!("rung-{}", order.rendition.name);
+            let spawned = thread::Builder::new().name(name).spawn_scoped(scope, work);
+            rungs.push(spawned.map_err(|_| TranscodeError::Thread("rung"))?);
+        }
+        // The last one's output: nobody takes it.
+        drop(from_before);
+        let fed = feed(&mut |shot| to_first.send(shot).is_ok());
+        drop(to_first);
+        let rungs: Vec<Result<Option<Attempt>, TranscodeError>> = rungs
+            .into_iter()
+            .map(|rung| rung.join().unwrap_or(Err(TranscodeError::Thread("rung"))))
+            .collect();
+        Ok::<_, TranscodeError>((rungs, fed))
+    })?;
+    // The feeder's error first: rungs that were given nothing fail in its wake.
+    fed?;
+    rungs.into_iter().collect()
 }
 
 /// Brings pictures to the size of the largest rung that is made, by way of those above it.

@@ -16,13 +16,16 @@ use super::{
     libav::{Encoded, Encoder, LibavError, Pass, Picture, Scaler, Settings},
     nal,
     order::decode_times,
-    params::{Colour, Pace, REORDER_FRAMES, scaled_sar, x264_options},
+    params::{Colour, Pace, REORDER_FRAMES, asked_again, planned, scaled_sar, x264_options},
 };
 
 /// Pixels a second that one encoder thread is given: half of 1080p30, which a core does at the best preset in half the time it has.
 const PIXELS_PER_THREAD: u64 = 1920 * 1080 * 30 / 2;
 /// Threads of one encoder at most: each holds a few pictures more, and reaches less far back for what it refers to.
 const ENCODER_THREADS_MAX: usize = 8;
+/// How often the bit rate is doubled at most when x264 says that it is too low to be possible. It compares with the survey's own headers, of a few
+/// thousand bit/s, which any rung's bit rate is above after as many.
+const DOUBLINGS_MAX: u32 = 8;
 
 /// What a rung is encoded from and by.
 pub(super) struct Order<'a> {
@@ -33,6 +36,36 @@ pub(super) struct Order<'a> {
     pub(super) preset: Preset,
     /// The survey's statistics for its pace.
     pub(super) statistics: &'a Path,
+}
+
+impl Order<'_> {
+    /// How long the GOP lasts.
+    fn length(&self) -> Ticks {
+        self.end - self.pace.times.first().copied().unwrap_or(0)
+    }
+
+    /// The first attempt at it.
+    pub(super) fn attempt(&self) -> Attempt {
+        Attempt { bit_rate: planned(self.rendition, self.length()), before: None, is_last: false }
+    }
+}
+
+/// One attempt at a rung.
+pub(super) struct Attempt {
+    /// What x264 is asked for, in bit/s.
+    pub(super) bit_rate: i64,
+    /// What came of it so far, if that was more than it may take.
+    pub(super) before: Option<EncodedTrack>,
+    /// What comes of it is taken whatever its size.
+    pub(super) is_last: bool,
+}
+
+/// What became of an attempt.
+pub(super) enum Made {
+    /// A rung.
+    Track(EncodedTrack),
+    /// One that took too much: the next attempt.
+    Over(Attempt),
 }
 
 /// How the source is to be looked at. Carried with each picture, as scaling loses it.
@@ -71,12 +104,13 @@ fn encoder_threads(rendition: &Rendition, rate: FrameRate) -> usize {
     usize::try_from(threads).unwrap_or(1).clamp(1, ENCODER_THREADS_MAX)
 }
 
-/// Scales, passes on and encodes what comes.
+/// Scales and passes on what comes, and encodes it if there is something to `attempt`.
 pub(super) fn run(
     order: &Order<'_>,
+    attempt: Option<Attempt>,
     input: &Receiver<Shot>,
     to_next: Option<SyncSender<Shot>>,
-) -> Result<EncodedTrack, TranscodeError> {
+) -> Result<Option<Made>, TranscodeError> {
     let Order { rendition, pace, .. } = order;
     let size = (rendition.width, rendition.height);
     let mut scaler = Scaler::new(size.0, size.1);
@@ -93,17 +127,12 @@ pub(super) fn run(
             // The next rung has failed and says why itself; this one's work is for nothing.
             return Err(TranscodeError::Thread("rung"));
         }
+        let Some(Attempt { bit_rate, .. }) = &attempt else { continue };
         let encoder = match &mut rung {
             Some((encoder, ..)) => encoder,
             None => {
                 let sar = scaled_sar(look.sar, look.size, size);
-                let threads = encoder_threads(rendition, pace.rate);
-                let length = order.end - pace.times.first().copied().unwrap_or(0);
-                let options = x264_options(rendition, pace.rate, length, order.preset, threads);
-                let rate = (pace.rate.num, pace.rate.den);
-                let pass = Pass::Second(order.statistics);
-                let settings = Settings { size, rate, sar, colour: look.colour, options: &options, pass };
-                &mut rung.insert((Encoder::open(&settings)?, sar, look.colour)).0
+                &mut rung.insert((open(order, *bit_rate, sar, look.colour)?, sar, look.colour)).0
             }
         };
         scaled.set_tag(tag);
@@ -114,6 +143,7 @@ pub(super) fn run(
     }
     // Or the next rung would only end when all of this one is done.
     drop(to_next);
+    let Some(Attempt { bit_rate, before, is_last }) = attempt else { return Ok(None) };
     let Some((mut encoder, sar, colour)) = rung else { return Err(TranscodeError::Thread("decoder")) };
     encoder.finish()?;
     while let Some(picture) = encoder.receive() {
@@ -125,7 +155,45 @@ pub(super) fn run(
     let delay = pace.rate.ticks(REORDER_FRAMES);
     let samples = samples(&pace.times, order.end, delay, encoded).map_err(broken)?;
     let (rendition, frame_rate) = ((*rendition).clone(), Some(pace.rate));
-    Ok(EncodedTrack { rendition, frame_rate, sar, colour, sps, pps, delay, samples })
+    let track = EncodedTrack { rendition, frame_rate, sar, colour, sps, pps, delay, samples };
+    let again = asked_again(order.rendition, order.length(), bit_rate, bytes(&track));
+    let least = match before {
+        Some(before) if bytes(&before) <= bytes(&track) => before,
+        _ => track,
+    };
+    Ok(Some(match again {
+        Some(bit_rate) if !is_last => Made::Over(Attempt { bit_rate, before: Some(least), is_last }),
+        _ => Made::Track(least),
+    }))
+}
+
+/// Opens an encoder for `bit_rate` bit/s, or for as little more as x264 holds to be possible.
+fn open(order: &Order<'_>, bit_rate: i64, sar: (u32, u32), colour: Colour) -> Result<Encoder, LibavError> {
+    let Order { rendition, pace, preset, statistics, .. } = order;
+    let threads = encoder_threads(rendition, pace.rate);
+    let with = |bit_rate| {
+        Encoder::open(&Settings {
+            size: (rendition.width, rendition.height),
+            rate: (pace.rate.num, pace.rate.den),
+            sar,
+            colour,
+            options: &x264_options(rendition, pace.rate, bit_rate, *preset, threads),
+            pass: Pass::Second(statistics),
+        })
+    };
+    let mut opened = with(bit_rate);
+    for doublings in 1..=DOUBLINGS_MAX {
+        if opened.is_ok() {
+            break;
+        }
+        opened = with(bit_rate.saturating_mul(1 << doublings));
+    }
+    opened
+}
+
+/// What viewers fetch of it.
+fn bytes(track: &EncodedTrack) -> usize {
+    track.samples.iter().map(|sample| sample.data.len()).sum()
 }
 
 /// What the encoder gave back, with its times. The error says how it broke its contract.
@@ -163,7 +231,7 @@ fn samples(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::survey::Surveyor, *};
     use media::ladder::Profile;
 
     #[test]
@@ -179,5 +247,30 @@ mod tests {
         assert_eq!(threads(1920, 1080, 30), 2);
         assert_eq!(threads(3840, 2160, 30), 8);
         assert_eq!(threads(3840, 2160, 60), 8);
+    }
+
+    #[test]
+    fn what_x264_holds_to_be_too_little_is_doubled_until_it_does_not() {
+        let rate = FrameRate { num: 30, den: 1 };
+        let times: Vec<Ticks> = (0i64..30).map(|n| rate.ticks(n)).collect();
+        let pace = Pace::whole(&times, rate);
+        let mut surveyor = Surveyor::new([&pace]).unwrap();
+        for n in 0..30u8 {
+            let mut picture =
+                Picture::synthetic(320, 180, |x, y| (x * 7 + y * 13).to_le_bytes()[0] ^ n.wrapping_mul(97));
+            picture.set_tag(n.into());
+            surveyor.push(&picture).unwrap();
+        }
+        let statistics = surveyor.finish().unwrap();
+        let rendition = &Profile::P360.renditions(320, 180, Some(rate))[0];
+        let order = Order {
+            rendition,
+            pace: &pace,
+            end: rate.ticks(30),
+            preset: Preset::Ultrafast,
+            statistics: &statistics.of(&pace),
+        };
+        let colour = Colour { primaries: 6, transfer: 6, matrix: 6, full_range: false };
+        assert!(open(&order, 1000, (1, 1), colour).is_ok());
     }
 }

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::{
     TranscodeError,
-    libav::{Encoder, LibavError, Pass, Picture, Scaler, Settings},
+    libav::{Encoder, LibavError, Pass, Picture, Sampler, Settings},
     params::{Colour, Pace, survey_options, survey_size},
 };
 
@@ -41,29 +41,29 @@ impl Statistics {
 pub(super) struct Surveyor<'a> {
     statistics: Statistics,
     tracks: Vec<(&'a Pace, Option<Encoder>)>,
-    scaler: Option<Scaler>,
+    sampler: Option<Sampler>,
 }
 
 impl<'a> Surveyor<'a> {
     /// One for these paces.
     pub(super) fn new(paces: impl IntoIterator<Item = &'a Pace>) -> Result<Self, TranscodeError> {
         let tracks = paces.into_iter().map(|pace| (pace, None)).collect();
-        Ok(Self { statistics: Statistics::create()?, tracks, scaler: None })
+        Ok(Self { statistics: Statistics::create()?, tracks, sampler: None })
     }
 
     /// Takes the next picture.
     pub(super) fn push(&mut self, picture: &Picture) -> Result<(), TranscodeError> {
         let size = survey_size(picture.size());
         // Pictures of another size than the first one's still become that of the first.
-        let scaler = self.scaler.get_or_insert_with(|| Scaler::rough(size.0, size.1));
-        let small = scaler.scale(picture)?;
+        let sampler = self.sampler.get_or_insert_with(|| Sampler::new(size));
+        let small = sampler.sample(picture)?;
         for (pace, encoder) in &mut self.tracks {
             let Some(tag) = picture.index().and_then(|index| pace.place(index)) else { continue };
             let encoder = match encoder {
                 Some(encoder) => encoder,
                 None => {
                     let file = self.statistics.of(pace);
-                    encoder.insert(open(pace, scaler.size(), &file)?)
+                    encoder.insert(open(pace, sampler.size(), &file)?)
                 }
             };
             let mut picture = small.share()?;

@@ -10,7 +10,8 @@ use super::{clips::Clip, spelled};
 
 /// The command. Each rung's rate control has the same average and peak as the encoder's, and a buffer of a second, as is usual for DASH.
 pub(crate) fn command(clip: &Clip, renditions: &[Rendition], preset: Preset, to: &Path) -> Command {
-    let mut graph = format!("[0:v]split={}", renditions.len());
+    let rate = spelled(clip.rate);
+    let mut graph = format!("[0:v]settb=1/({rate}),setpts=N,split={}", renditions.len());
     for n in 0..renditions.len() {
         graph += &format!("[in{n}]");
     }
@@ -42,8 +43,9 @@ pub(crate) fn command(clip: &Clip, renditions: &[Rendition], preset: Preset, to:
             "libx264",
             "-preset",
             preset.name(),
-            "-r",
-            &spelled(clip.rate),
+            // Every picture, and none twice: FLV's time stamps are rounded to milliseconds.
+            "-fps_mode:v",
+            "passthrough",
         ])
         .args(["-g", &gop, "-keyint_min", &gop, "-sc_threshold", "0", "-flags", "+cgop"])
         .args(["-f", "dash", "-seg_duration", "2", "-use_template", "1", "-use_timeline", "1"])

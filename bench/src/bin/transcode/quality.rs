@@ -44,11 +44,14 @@ impl Meter {
     }
 
     pub(crate) fn measure(&self, rung: &Path, clip: &Clip) -> Result<Quality> {
-        // By number: both sides have every picture, and DASH's times differ from the clip's.
-        let numbered = format!("setpts=N/({})/TB", spelled(clip.rate));
+        // By number: both sides have every picture, and DASH's times differ from the clip's. In one time base, or what is rounded otherwise in
+        // the other makes neighbours of pictures that belong together.
+        let numbered = format!("settb=1/({}),setpts=N", spelled(clip.rate));
+        // What a side leaves unsaid of its colours must not have the other's converted.
+        let alike = "setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709";
         let (width, height) = clip.size();
         let inputs = format!(
-            "[0:v]scale={width}:{height}:flags=bicubic,{numbered}[rung];[1:v]{numbered}[clip];[rung][clip]"
+            "[0:v]{alike},scale={width}:{height}:flags=bicubic,{numbered}[rung];[1:v]{alike},{numbered}[clip];[rung][clip]"
         );
         let (program, filter, measure) = match self {
             Self::Vmaf(program) => {

@@ -219,7 +219,6 @@ impl Decoder {
 /// Brings pictures to one size and to 8-bit 4:2:0.
 pub(super) struct Scaler {
     size: (u32, u32),
-    flags: scaling::Flags,
     context: Option<scaling::Context>,
     /// What came last and what became of it: a picture that is repeated is scaled once. As it is held on to, its pixels' address
     /// can't be another picture's.
@@ -229,17 +228,7 @@ pub(super) struct Scaler {
 impl Scaler {
     /// One for pictures that are looked at.
     pub(super) fn new(width: u32, height: u32) -> Self {
-        Self { size: (width, height), flags: scaling::Flags::BICUBIC, context: None, last: None }
-    }
-
-    /// One for pictures that are only measured.
-    pub(super) fn rough(width: u32, height: u32) -> Self {
-        Self { flags: scaling::Flags::BILINEAR, ..Self::new(width, height) }
-    }
-
-    /// The size that it scales to.
-    pub(super) fn size(&self) -> (u32, u32) {
-        self.size
+        Self { size: (width, height), context: None, last: None }
     }
 
     /// The picture in this scaler's size; the same pixels if they have it already.
@@ -272,7 +261,7 @@ impl Scaler {
                 Pixel::YUV420P,
                 self.size.0,
                 self.size.1,
-                self.flags,
+                scaling::Flags::BICUBIC,
             );
             self.context = Some(context.map_err(failed("scale"))?);
         }
@@ -284,6 +273,54 @@ impl Scaler {
         let output = Picture(output);
         self.last = Some((input, output.share()?));
         Ok(output)
+    }
+}
+
+/// Makes pictures smaller by taking single pixels and leaving out those between them. What is averaged looks better, but has lost the noise and the
+/// finest detail, and with them what makes the picture hard to encode.
+pub(super) struct Sampler {
+    size: (u32, u32),
+    /// To 8-bit 4:2:0, in the size that comes.
+    converter: Option<Scaler>,
+}
+
+impl Sampler {
+    /// One that makes pictures of this size.
+    pub(super) fn new(size: (u32, u32)) -> Self {
+        Self { size, converter: None }
+    }
+
+    /// The size of what it makes.
+    pub(super) fn size(&self) -> (u32, u32) {
+        self.size
+    }
+
+    /// The picture in this sampler's size.
+    pub(super) fn sample(&mut self, picture: &Picture) -> Result<Picture, LibavError> {
+        let (width, height) = picture.size();
+        let converter = match &mut self.converter {
+            Some(converter) if converter.size == (width, height) => converter,
+            none => none.insert(Scaler::new(width, height)),
+        };
+        let picture = converter.scale(picture)?;
+        let mut output = frame::Video::new(Pixel::YUV420P, self.size.0, self.size.1);
+        for plane in 0..3 {
+            let side =
+                |side: u32| usize::try_from(if plane == 0 { side } else { side.div_ceil(2) }).unwrap_or(0);
+            let (from, to) = ((side(width), side(height)), (side(self.size.0), side(self.size.1)));
+            // The pixel in the middle of what each stands for.
+            let columns: Vec<usize> = (0..to.0).map(|x| (2 * x + 1) * from.0 / (2 * to.0)).collect();
+            let (stride, stride_to) = (picture.0.stride(plane), output.stride(plane));
+            let pixels = picture.0.data(plane);
+            for (y, row) in output.data_mut(plane).chunks_mut(stride_to).take(to.1).enumerate() {
+                let line = &pixels[(2 * y + 1) * from.1 / (2 * to.1) * stride..][..from.0];
+                for (pixel, column) in row.iter_mut().zip(&columns) {
+                    *pixel = line[*column];
+                }
+            }
+        }
+        output.set_pts(picture.0.pts());
+        Ok(Picture(output))
     }
 }
 
