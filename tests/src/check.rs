@@ -30,6 +30,8 @@ const IDR: u8 = 5;
 const SLICES: std::ops::RangeInclusive<u8> = 1..=5;
 /// Sound and picture of a period start and end this close to each other, in seconds: a few frames of sound at 44.1 kHz.
 const EDGES_MAX: f64 = 0.1;
+/// What a presentation's duration may differ from the end of its longest track by, in seconds: what is rounded to ticks.
+const DURATION_MAX: f64 = 0.001;
 /// Frames of sound that may be missing before the first picture: the publisher's sound starts a reorder delay before its picture.
 const SOUND_BEFORE_PICTURE: usize = 8;
 /// Most faults that one failure shows.
@@ -255,7 +257,7 @@ fn ends(faults: &mut Faults, presentation: &Presentation) {
     };
     let Some(last) = mpd.periods.last() else { return };
     let end = last.tracks.iter().filter_map(span).map(|s| s.1).fold(0.0, f64::max) + last.start;
-    faults.check((end - duration).abs() < EDGES_MAX, || {
+    faults.check((end - duration).abs() < DURATION_MAX, || {
         format!("mediaPresentationDuration is {duration} s, the media ends at {end} s")
     });
 }

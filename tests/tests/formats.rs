@@ -1,11 +1,12 @@
 //! What broadcasters send: frame rates from 23.976 to 60, 44.1 and 48 kHz, mono and stereo, with and without B-frames, GOPs of one to
 //! eight seconds, alike and varying, upright pictures, pictures alone, sound alone; two of them with the source as a rung. Every live manifest is watched from its first version
-//! to its last; every replay is checked picture by picture, and each of its segments decoded by itself.
+//! to its last; every replay is checked picture by picture, and each of its segments decoded by itself; what is the source alone is played by both players.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tests::{
+    browser::Player,
     check, delivery,
     presentation::Presentation,
     publisher::Publisher,
@@ -85,6 +86,18 @@ fn replay(stack: &Stack, source: &Source, live: &str) -> Result<()> {
         anyhow::ensure!(replay.mpd.rungs() == *rungs, "{live} has {:?}", replay.mpd.rungs());
     }
     check::replay(&replay, source).with_context(|| format!("{:?}\n{}", source.format, replay.text))?;
+    if replay.mpd.rungs() == ["source"] {
+        // What a broadcaster's encoder made, in players' decoders: nothing else is there to be played.
+        let seconds = replay.mpd.duration.context("a replay without a duration")?;
+        let number = |n: u64| u32::try_from(n).map(f64::from);
+        let rate = number(source.format.frames)? / number(source.format.per_seconds)?;
+        for player in Player::ALL {
+            let playback = player.replay(&stack.vod_url(live, &broadcast), seconds, 1.0)?;
+            playback.check_replay(seconds, rate).with_context(|| format!("{player:?}"))?;
+            let height = u32::try_from(source.format.height)?;
+            anyhow::ensure!(playback.heights == [height], "{player:?}: {playback:?}");
+        }
+    }
     check::alone(&replay).with_context(|| format!("{:?}", source.format))?;
     delivery::check(&stack.http, &replay)?;
     let (code, said) = stack.verify(&broadcast)?;

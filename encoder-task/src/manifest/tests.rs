@@ -141,6 +141,23 @@ fn over() {
 }
 
 #[test]
+fn what_is_over_is_as_long_as_its_longest_track() {
+    let mut rows = gops(3);
+    // Half a frame of sound beyond the last picture.
+    rows[2].segments.iter_mut().find(|segment| segment.rung == "audio").unwrap().duration += 512;
+    let over = write(&rows, State::Over, Scope::Full);
+    for duration in [r#"mediaPresentationDuration="PT6.010"#, r#"start="PT0S" duration="PT6.010"#] {
+        assert!(over.contains(duration), "{over}");
+    }
+    let on_air = write(&rows, State::OnAir, Scope::Full);
+    assert!(!on_air.contains(" duration=\"PT"), "{on_air}");
+    // What is shorter does not make it shorter.
+    rows[2].segments.iter_mut().find(|segment| segment.rung == "audio").unwrap().duration -= 1024;
+    let over = write(&rows, State::Over, Scope::Full);
+    assert!(over.contains(r#"mediaPresentationDuration="PT6S""#), "{over}");
+}
+
+#[test]
 fn a_window_lists_its_rows_and_keeps_the_period() {
     let rows = gops(100);
     let text = write(&rows, State::OnAir, Scope::Window(10));

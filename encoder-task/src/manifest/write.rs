@@ -83,7 +83,8 @@ pub(super) fn mpd(input: &Input<'_>, timeline: &Timeline<'_>, scope: Scope) -> R
     let cues = timeline.cues_in_window(from);
     let listed = timeline.plans.iter().enumerate().map(|(n, plan)| (n, plan, listed(plan, from)));
     let listed = listed.filter(|(_, _, entries)| !entries.is_empty());
-    let total = timeline.plans.last().map_or(0, |last| last.start + last.length);
+    let last = timeline.plans.last().map(|last| last.start + last.length);
+    let beyond = timeline.plans.last().map_or(0, |last| overhang(last, &inits));
     let mut mpd = MPD {
         xmlns: Some(NAMESPACE.to_owned()),
         id: Some(input.broadcast.to_string()),
@@ -107,6 +108,9 @@ pub(super) fn mpd(input: &Input<'_>, timeline: &Timeline<'_>, scope: Scope) -> R
                 let cues = cues.iter().filter(|placed| placed.plan == n);
                 let start = on_air.then_some(input.availability_start);
                 let mut period = period(plan, entries, &inits, &peaks, start)?;
+                if n + 1 == timeline.plans.len() {
+                    period.duration = period.duration.map(|duration| duration + seconds(beyond));
+                }
                 period.event_streams = event_stream(cues).into_iter().collect();
                 period.adaptations.extend(storyboard::set(plan, entries, tiles)?);
                 Ok(period)
@@ -124,7 +128,7 @@ pub(super) fn mpd(input: &Input<'_>, timeline: &Timeline<'_>, scope: Scope) -> R
         mpd.ServiceDescription = vec![service_description(delay_ms)];
         mpd.UTCTiming = vec![clock()];
     } else {
-        mpd.mediaPresentationDuration = Some(seconds(total));
+        mpd.mediaPresentationDuration = Some(seconds(last.unwrap_or(0) + beyond));
     }
     let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     write!(text, "{mpd}").map_err(|_| ManifestError::Xml)?;
@@ -287,6 +291,20 @@ fn reference(
         presentationTime: Some(to_media_time(origin, timescale).ok_or(ManifestError::BeforeOrigin)?),
         UTCTiming: Some(clock()),
     })
+}
+
+/// How much longer a Period's longest track is than its pictures, in 1/90 000 s: a frame of sound does not end where a picture does. The last Period
+/// of a presentation that is over is as long as what is in it: dash.js (5.2) takes a player that is past the end of the last Period back by half a
+/// second, and now and then it stays there.
+fn overhang(plan: &Plan<'_>, inits: &HashMap<(&str, &str), &Init>) -> Ticks {
+    let Some(end) = to_media_time(plan.origin + plan.length, VIDEO_TIMESCALE) else { return 0 };
+    let ends = plan.entries.last().into_iter().flat_map(|entry| entry.segments).filter_map(|segment| {
+        let timescale = known(inits, segment).ok()?.timescale.max(1);
+        let end = u128::from(segment.time) + u128::from(segment.duration);
+        u64::try_from((end * u128::from(VIDEO_TIMESCALE)).div_ceil(timescale.into())).ok()
+    });
+    let beyond = ends.max().unwrap_or(0).saturating_sub(end);
+    Ticks::try_from(beyond).unwrap_or(0)
 }
 
 /// The clock that players set theirs by.
