@@ -108,7 +108,7 @@ impl Aws {
         Ok(())
     }
 
-    /// The rows of a partition whose sort key starts with `prefix`, in order.
+    /// The rows of a partition whose sort key starts with `prefix`, in order; with an empty one all of them.
     ///
     /// # Errors
     /// When DynamoDB refuses.
@@ -118,9 +118,15 @@ impl Aws {
             .query()
             .table_name(&self.table)
             .consistent_read(true)
-            .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
-            .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
-            .expression_attribute_values(":sk", AttributeValue::S(prefix.to_owned()));
+            .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()));
+        // DynamoDB refuses an empty string as a key's value, and that is what it takes a prefix for.
+        let query = if prefix.is_empty() {
+            query.key_condition_expression("pk = :pk")
+        } else {
+            query
+                .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
+                .expression_attribute_values(":sk", AttributeValue::S(prefix.to_owned()))
+        };
         let pages = query.into_paginator().items().send();
         self.wait(pages.collect::<Result<Vec<_>, _>>()).context("querying the table")
     }
