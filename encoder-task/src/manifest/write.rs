@@ -83,8 +83,9 @@ pub(super) fn mpd(input: &Input<'_>, timeline: &Timeline<'_>, scope: Scope) -> R
     let cues = timeline.cues_in_window(from);
     let listed = timeline.plans.iter().enumerate().map(|(n, plan)| (n, plan, listed(plan, from)));
     let listed = listed.filter(|(_, _, entries)| !entries.is_empty());
-    let last = timeline.plans.last().map(|last| last.start + last.length);
-    let beyond = timeline.plans.last().map_or(0, |last| overhang(last, &inits));
+    let total = timeline.plans.last().map_or(0, |last| last.start + last.length);
+    let over = timeline.plans.last().filter(|_| !on_air);
+    let beyond = over.map_or(0, |last| overhang(last, &inits));
     let mut mpd = MPD {
         xmlns: Some(NAMESPACE.to_owned()),
         id: Some(input.broadcast.to_string()),
@@ -128,7 +129,7 @@ pub(super) fn mpd(input: &Input<'_>, timeline: &Timeline<'_>, scope: Scope) -> R
         mpd.ServiceDescription = vec![service_description(delay_ms)];
         mpd.UTCTiming = vec![clock()];
     } else {
-        mpd.mediaPresentationDuration = Some(seconds(last.unwrap_or(0) + beyond));
+        mpd.mediaPresentationDuration = Some(seconds(total + beyond));
     }
     let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     write!(text, "{mpd}").map_err(|_| ManifestError::Xml)?;

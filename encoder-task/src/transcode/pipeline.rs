@@ -37,10 +37,6 @@ const PICTURES_IN_FLIGHT: usize = 6;
 /// chunks are decoded twice, which costs a tenth more.
 const HELD_BYTES_MAX: u64 = 192 << 20;
 
-/// A rung is encoded so often at most until it takes no more than it may: each time it is asked for less in proportion, which the second time is enough for all but
-/// pure noise. Of that the smallest that x264 can make of it is taken.
-const ATTEMPTS_MAX: usize = 3;
-
 /// Transcodes one chunk: every rendition of `plan.profile` that its pictures are large enough for.
 ///
 /// A picture that can't be decoded is replaced by the one before it, so that count and timeline stay whole, and
@@ -294,7 +290,7 @@ impl Works {
     }
 
     /// Encodes what `feed` gives, the same pictures again and brought through the [`Cascade`], and gives each rendition to `out` when it
-    /// is done. Asks for the pictures again while a rung takes more bits than it may, at most [`ATTEMPTS_MAX`] times in all.
+    /// is done. Asks for the pictures again while there is a rung to be attempted again.
     pub(super) fn encode(
         &self,
         surveyed: &Statistics,
@@ -312,12 +308,8 @@ impl Works {
         };
         let orders: Vec<Order<'_>> = made.iter().zip(files.iter().map(PathBuf::as_path)).map(order).collect();
         let mut attempts: Vec<Option<Attempt>> = orders.iter().map(|order| Some(order.attempt())).collect();
-        for left in (0..ATTEMPTS_MAX).rev() {
-            let Some(smallest) = attempts.iter().rposition(Option::is_some) else { break };
+        while let Some(smallest) = attempts.iter().rposition(Option::is_some) {
             attempts.truncate(smallest + 1);
-            for attempt in attempts.iter_mut().flatten() {
-                attempt.is_last = left == 0;
-            }
             attempts = attempt_all(&orders, attempts, &mut feed, out)?;
         }
         Ok(())

@@ -23,6 +23,9 @@ use super::{
 const PIXELS_PER_THREAD: u64 = 1920 * 1080 * 30 / 2;
 /// Threads of one encoder at most: each holds a few pictures more, and reaches less far back for what it refers to.
 const ENCODER_THREADS_MAX: usize = 8;
+/// A rung is encoded so often at most until it takes no more than it may: each time it is asked for less in proportion, which the second time is enough for all but
+/// pure noise. Of that the smallest that x264 can make of it is taken.
+const ATTEMPTS_MAX: u32 = 3;
 /// How often the bit rate is doubled at most when x264 says that it is too low to be possible. It compares with the survey's own headers, of a few
 /// thousand bit/s, which any rung's bit rate is above after as many.
 const DOUBLINGS_MAX: u32 = 8;
@@ -46,18 +49,18 @@ impl Order<'_> {
 
     /// The first attempt at it.
     pub(super) fn attempt(&self) -> Attempt {
-        Attempt { bit_rate: planned(self.rendition, self.length()), before: None, is_last: false }
+        Attempt { bit_rate: planned(self.rendition, self.length()), before: None, left: ATTEMPTS_MAX - 1 }
     }
 }
 
 /// One attempt at a rung.
 pub(super) struct Attempt {
     /// What x264 is asked for, in bit/s.
-    pub(super) bit_rate: i64,
+    bit_rate: i64,
     /// What came of it so far, if that was more than it may take.
-    pub(super) before: Option<EncodedTrack>,
-    /// What comes of it is taken whatever its size.
-    pub(super) is_last: bool,
+    before: Option<EncodedTrack>,
+    /// How many more there may be. What comes of the last one is taken whatever its size.
+    left: u32,
 }
 
 /// What became of an attempt.
@@ -143,7 +146,7 @@ pub(super) fn run(
     }
     // Or the next rung would only end when all of this one is done.
     drop(to_next);
-    let Some(Attempt { bit_rate, before, is_last }) = attempt else { return Ok(None) };
+    let Some(Attempt { bit_rate, before, left }) = attempt else { return Ok(None) };
     let Some((mut encoder, sar, colour)) = rung else { return Err(TranscodeError::Thread("decoder")) };
     encoder.finish()?;
     while let Some(picture) = encoder.receive() {
@@ -162,7 +165,7 @@ pub(super) fn run(
         _ => track,
     };
     Ok(Some(match again {
-        Some(bit_rate) if !is_last => Made::Over(Attempt { bit_rate, before: Some(least), is_last }),
+        Some(bit_rate) if left > 0 => Made::Over(Attempt { bit_rate, before: Some(least), left: left - 1 }),
         _ => Made::Track(least),
     }))
 }
