@@ -8,7 +8,12 @@ mod on_air;
 pub mod pacing;
 mod publish;
 
-use std::{net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use media::{
     id::{KeyHash, StreamKey},
@@ -121,6 +126,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, B: Backend> Connection<S, B> {
         let mut buffer = vec![0; READ_MAX];
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // Made once, as what a publish waits for is: this task is woken for every message, nearly always to read it, and making what it waits
+        // for besides anew each time took some 7 % of the edge's time (docs/INGEST-BENCHMARK.md).
+        let mut stopping = pin!(self.shared.drain.clone().cancelled_owned());
+        let mut alarm = pin!(tokio::time::sleep_until(self.start));
         let mut paused = false;
         let mut late_reads = 0;
         loop {
@@ -147,16 +156,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, B: Backend> Connection<S, B> {
             // Deadlines go on meanwhile: it is the peer's doing.
             let slow = self.meter.wait(self.start.elapsed());
             let read = pause.is_none() && slow.is_none() && self.session.wants_input();
-            let Self { io, show, shared, draining, .. } = &mut self;
+            // Deadlines mostly move on, which an alarm that is still to come may find out when it comes.
+            if deadline < alarm.deadline() || alarm.is_elapsed() {
+                alarm.as_mut().reset(deadline);
+            }
+            let Self { io, show, draining, .. } = &mut self;
             let step = tokio::select! {
                 biased;
-                () = shared.drain.cancelled(), if !*draining => Step::Drain,
+                () = &mut stopping, if !*draining => Step::Drain,
                 step = next(show) => step,
                 _ = tick.tick() => Step::Tick,
-                () = tokio::time::sleep(pause.unwrap_or_default()), if paused => Step::Look,
-                () = tokio::time::sleep(slow.unwrap_or_default()), if slow.is_some() => Step::Look,
+                () = after(pause) => Step::Look,
+                () = after(slow) => Step::Look,
                 read = io.read(&mut buffer), if read && late_reads < LATE_READS_MAX => Step::Read(read),
-                () = tokio::time::sleep_until(deadline), if !paused => Step::Deadline,
+                () = &mut alarm, if !paused => match Instant::now() >= deadline {
+                    true => Step::Deadline,
+                    false => Step::Look,
+                },
             };
             late_reads = match step {
                 Step::Read(_) if Instant::now() >= deadline => late_reads + 1,
@@ -327,6 +343,14 @@ async fn next<B: Backend>(show: &mut Show<B>) -> Step {
         Show::Nothing => std::future::pending().await,
         Show::Opening { reply, .. } => Step::Decided(reply.await),
         Show::OnAir(publish) => Step::Happened(publish.happened().await),
+    }
+}
+
+/// Waits so long; for ever without.
+async fn after(wait: Option<Duration>) {
+    match wait {
+        Some(wait) => tokio::time::sleep(wait).await,
+        None => std::future::pending().await,
     }
 }
 

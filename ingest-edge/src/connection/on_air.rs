@@ -40,7 +40,7 @@ struct Seats {
 
 /// What is known of a publish that is listed.
 #[derive(Debug, Clone)]
-struct Place {
+pub(super) struct Place {
     rights: Arc<Rights>,
     superseded: CancellationToken,
     /// Cancelled when there is a reason.
@@ -60,6 +60,25 @@ impl Place {
             reason: Arc::default(),
             stored: CancellationToken::new(),
             end: Arc::default(),
+        }
+    }
+
+    /// Waits until a later publish has come. May be dropped and called again.
+    pub(super) async fn superseded(&self) -> Verdict {
+        self.superseded.cancelled().await;
+        Verdict::new(
+            Code::Superseded,
+            "Another publisher with the same stream key has taken over. Stop one of the two, or give each its own live.",
+        )
+    }
+
+    /// Waits until its rights are revoked. May be dropped and called again.
+    pub(super) async fn revoked(&self) -> Verdict {
+        self.revoked.cancelled().await;
+        match self.reason.get() {
+            Some(verdict) => verdict.clone(),
+            // It is set before.
+            None => std::future::pending().await,
         }
     }
 }
@@ -132,25 +151,9 @@ impl OnAir {
 }
 
 impl Seat {
-    /// Waits until a later publish has come. May be dropped and called again.
-    pub(super) async fn superseded(&self) -> Verdict {
-        self.place.superseded.cancelled().await;
-        Verdict::new(
-            Code::Superseded,
-            "Another publisher with the same stream key has taken over. Stop one of the two, or give each its own live.",
-        )
-    }
-}
-
-impl Seat {
-    /// Waits until its rights are revoked. May be dropped and called again.
-    pub(super) async fn revoked(&self) -> Verdict {
-        self.place.revoked.cancelled().await;
-        match self.place.reason.get() {
-            Some(verdict) => verdict.clone(),
-            // It is set before.
-            None => std::future::pending().await,
-        }
+    /// Where it is heard that the publish must stop.
+    pub(super) fn place(&self) -> Place {
+        self.place.clone()
     }
 
     /// Cancelled when a later publish has come.
@@ -216,8 +219,8 @@ mod tests {
         on_air.somebody().await;
         on_air.revoke(&[Revocation::Broadcast { broadcast: one }]);
         on_air.revoke(&[Revocation::Live { live: "shop".parse().unwrap() }]);
-        assert_eq!(first.revoked().await.code, Code::Ended);
-        assert_eq!(second.revoked().await.code, Code::LiveDisabled);
+        assert_eq!(first.place.revoked().await.code, Code::Ended);
+        assert_eq!(second.place.revoked().await.code, Code::LiveDisabled);
     }
 
     #[test]

@@ -5,6 +5,10 @@
 use std::{pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use futures_util::{
+    StreamExt,
+    stream::{BoxStream, SelectAll, unfold},
+};
 use media::{
     chunk::Header,
     flv,
@@ -21,10 +25,13 @@ use service::{
 };
 use tokio::time::Instant;
 
-use super::{on_air::Seat, pacing};
+use super::{
+    on_air::{Place, Seat},
+    pacing,
+};
 use crate::{
     backend::{Backend, millis, persist, unavailable},
-    upload::{Budget, Identity, Notice, Outcome, Queue},
+    upload::{Budget, Identity, Notice, Notices, Outcome, Queue},
 };
 
 /// Time for `open` with its retries: under the session's own bound on a decision.
@@ -45,6 +52,10 @@ pub(super) const STALL_MAX: Duration = Duration::from_secs(90);
 /// How long a publish goes on for its GOP's end when the edge shuts down: the longest that is not warned of, and a second.
 pub const LEAVE_MAX: Duration = Duration::from_secs(5);
 
+/// What is heard from elsewhere while pictures come. Among several streams each is looked at only when it has been woken, and so is this one
+/// alone: the task that waits for it is woken for every message of the publisher.
+type News = SelectAll<BoxStream<'static, Happened>>;
+
 type Starting = Pin<Box<dyn Future<Output = Result<StartReply, Verdict>> + Send>>;
 
 /// A publish that is on air.
@@ -53,6 +64,7 @@ pub(super) struct Publish<B> {
     opened: Opened,
     assembler: Assembler,
     queue: Queue,
+    news: News,
     starting: Option<Starting>,
     /// When the first picture or sound arrived.
     began: Option<Instant>,
@@ -133,13 +145,14 @@ impl<B: Backend> Publish<B> {
     pub(super) fn new(backend: Arc<B>, opened: Opened, budget: &Arc<Budget>, seat: Seat) -> Self {
         let (live, broadcast, publish) = (opened.live.clone(), opened.broadcast.clone(), opened.publish);
         let identity = Identity { live: live.clone(), broadcast: broadcast.clone(), publish };
-        let queue = Queue::start_before(Arc::clone(&backend), identity, budget, seat.successor());
+        let (queue, notices) = Queue::start_before(Arc::clone(&backend), identity, budget, seat.successor());
         let assembler = Assembler::new(ingest::Publish { live, broadcast, publish });
         Self {
             backend,
             opened,
             assembler,
             queue,
+            news: news(seat.place(), notices),
             starting: None,
             began: None,
             stalled: None,
@@ -253,20 +266,10 @@ impl<B: Backend> Publish<B> {
     pub(super) async fn happened(&mut self) -> Happened {
         tokio::select! {
             biased;
-            verdict = self.seat.superseded() => Happened::Overtaken(verdict),
-            verdict = self.seat.revoked() => match verdict.code {
-                // Nothing is added to what the operator has ended, as whoever disables a live does too.
-                Code::Ended | Code::LiveDisabled => Happened::Stop(verdict),
-                _ => Happened::Overtaken(verdict),
-            },
+            Some(happened) = self.news.next() => happened,
             started = answered(&mut self.starting) => match self.started(started) {
                 Ok(()) => Happened::Progress,
                 Err(verdict) => Happened::Stop(verdict),
-            },
-            notice = self.queue.notice() => match notice {
-                Notice::Stop(verdict) => Happened::Stop(verdict),
-                Notice::Warning(verdict) => Happened::Warning(verdict),
-                Notice::Room => Happened::Progress,
             },
         }
     }
@@ -287,6 +290,8 @@ impl<B: Backend> Publish<B> {
     /// publish was stopped from behind) nothing more is begun to be stored.
     pub(super) async fn finish(mut self, reason: CloseReason, flush: bool) {
         let until = Instant::now() + FLUSH_GRACE;
+        // Nobody listens any more.
+        self.news.clear();
         if flush {
             // Without an answer there is no timeline to put the pictures on.
             if self.starting.is_some() {
@@ -330,6 +335,27 @@ impl<B: Backend> Publish<B> {
             duration_ms = self.began.map(|began| millis(began.elapsed())),
         );
     }
+}
+
+fn news(place: Place, notices: Notices) -> News {
+    let stream = unfold((place, notices), |(place, mut notices)| async move {
+        let happened = tokio::select! {
+            biased;
+            verdict = place.superseded() => Happened::Overtaken(verdict),
+            verdict = place.revoked() => match verdict.code {
+                // Nothing is added to what the operator has ended, as whoever disables a live does too.
+                Code::Ended | Code::LiveDisabled => Happened::Stop(verdict),
+                _ => Happened::Overtaken(verdict),
+            },
+            notice = notices.next() => match notice {
+                Notice::Stop(verdict) => Happened::Stop(verdict),
+                Notice::Warning(verdict) => Happened::Warning(verdict),
+                Notice::Room => Happened::Progress,
+            },
+        };
+        Some((happened, (place, notices)))
+    });
+    [stream.boxed()].into_iter().collect()
 }
 
 /// Where a chunk ends, in ticks of presentation time.

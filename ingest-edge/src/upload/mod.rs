@@ -96,9 +96,16 @@ pub struct Queue {
     backlog: Arc<Backlog>,
     stop: watch::Receiver<Option<Verdict>>,
     halt: CancellationToken,
-    warnings: mpsc::Receiver<Verdict>,
     progress: Arc<Progress>,
     task: JoinHandle<bool>,
+}
+
+/// What a queue has to say to its connection.
+#[derive(Debug)]
+pub struct Notices {
+    stop: watch::Receiver<Option<Verdict>>,
+    warnings: mpsc::Receiver<Verdict>,
+    backlog: Arc<Backlog>,
 }
 
 /// Something the connection should act on.
@@ -114,7 +121,7 @@ pub enum Notice {
 
 impl Queue {
     /// A queue for one publish; its work runs in a task of its own.
-    pub fn start<B: Backend>(backend: Arc<B>, identity: Identity, budget: &Arc<Budget>) -> Self {
+    pub fn start<B: Backend>(backend: Arc<B>, identity: Identity, budget: &Arc<Budget>) -> (Self, Notices) {
         Self::start_before(backend, identity, budget, CancellationToken::new())
     }
 
@@ -124,7 +131,7 @@ impl Queue {
         identity: Identity,
         budget: &Arc<Budget>,
         successor: CancellationToken,
-    ) -> Self {
+    ) -> (Self, Notices) {
         let (chunks, incoming) = mpsc::channel(HANDOVER_MAX);
         let (stopping, stop) = watch::channel(None);
         let (warn, warnings) = mpsc::channel(WARNINGS_MAX);
@@ -141,7 +148,8 @@ impl Queue {
             warn,
         };
         let task = tokio::spawn(worker.run(incoming).in_current_span());
-        Self { chunks, backlog, stop, halt, warnings, progress, task }
+        let notices = Notices { stop: stop.clone(), warnings, backlog: Arc::clone(&backlog) };
+        (Self { chunks, backlog, stop, halt, progress, task }, notices)
     }
 
     /// Whether no more should be read from the publisher for now.
@@ -164,16 +172,6 @@ impl Queue {
         })
     }
 
-    /// Waits for something to act on. May be dropped and called again.
-    pub async fn notice(&mut self) -> Notice {
-        tokio::select! {
-            biased;
-            verdict = stopped(&mut self.stop) => Notice::Stop(verdict),
-            Some(warning) = self.warnings.recv() => Notice::Warning(warning),
-            () = self.backlog.shrunk() => Notice::Room,
-        }
-    }
-
     /// No more chunks come: stores and tells what there is, for at most `grace`.
     pub async fn finish(self, grace: Duration) -> Outcome {
         let Self { chunks, progress, task, .. } = self;
@@ -189,6 +187,18 @@ impl Queue {
     pub async fn halt(self) -> Outcome {
         self.halt.cancel();
         self.finish(STOP_GRACE).await
+    }
+}
+
+impl Notices {
+    /// Waits for something to act on. May be dropped and called again.
+    pub async fn next(&mut self) -> Notice {
+        tokio::select! {
+            biased;
+            verdict = stopped(&mut self.stop) => Notice::Stop(verdict),
+            Some(warning) = self.warnings.recv() => Notice::Warning(warning),
+            () = self.backlog.shrunk() => Notice::Room,
+        }
     }
 }
 

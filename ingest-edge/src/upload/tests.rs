@@ -134,7 +134,7 @@ fn chunk(seq: u32) -> Box<Chunk> {
     })
 }
 
-fn start(backend: &Arc<Faulty>) -> Queue {
+fn start(backend: &Arc<Faulty>) -> (Queue, Notices) {
     Queue::start(Arc::clone(backend), identity(), &Budget::new(usize::MAX))
 }
 
@@ -151,12 +151,12 @@ fn check_all(backend: &Faulty, count: u32) {
 #[tokio::test(start_paused = true)]
 async fn chunks_are_stored_several_at_once_and_told_in_order() {
     let backend = Arc::new(Faulty::default());
-    let mut queue = start(&backend);
+    let (queue, mut notices) = start(&backend);
     for seq in 0..20 {
         queue.push(chunk(seq)).unwrap();
     }
-    assert_eq!(queue.notice().await, Notice::Room);
-    while queue.notice().await == Notice::Room && backend.told.lock().unwrap().is_empty() {}
+    assert_eq!(notices.next().await, Notice::Room);
+    while notices.next().await == Notice::Room && backend.told.lock().unwrap().is_empty() {}
     let outcome = queue.finish(Duration::from_secs(60)).await;
     assert_eq!(outcome, Outcome { stored: 20, told: 20, complete: true });
     check_all(&backend, 20);
@@ -174,7 +174,7 @@ async fn failures_lost_replies_and_slowness_lose_nothing() {
     *backend.puts.lock().unwrap() = faults.repeat(5);
     *backend.asks.lock().unwrap() = faults.repeat(3);
     backend.retries.store(4, Ordering::SeqCst);
-    let queue = start(&backend);
+    let (queue, _) = start(&backend);
     for seq in 0..20 {
         queue.push(chunk(seq)).unwrap();
     }
@@ -187,7 +187,7 @@ async fn failures_lost_replies_and_slowness_lose_nothing() {
 async fn a_full_backlog_says_so_and_gets_room_again() {
     let backend = Arc::new(Faulty::default());
     backend.down.store(true, Ordering::SeqCst);
-    let mut queue = start(&backend);
+    let (queue, mut notices) = start(&backend);
     let mut pushed = 0;
     while !queue.full() {
         queue.push(chunk(pushed)).unwrap();
@@ -195,7 +195,7 @@ async fn a_full_backlog_says_so_and_gets_room_again() {
     }
     assert_eq!(usize::try_from(pushed).unwrap(), backlog::CHUNKS_MAX);
     backend.down.store(false, Ordering::SeqCst);
-    assert_eq!(queue.notice().await, Notice::Room);
+    assert_eq!(notices.next().await, Notice::Room);
     assert!(!queue.full());
     assert!(queue.finish(Duration::from_secs(60)).await.complete);
     check_all(&backend, pushed);
@@ -205,7 +205,7 @@ async fn a_full_backlog_says_so_and_gets_room_again() {
 async fn what_is_pushed_beyond_reason_is_refused() {
     let backend = Arc::new(Faulty::default());
     backend.down.store(true, Ordering::SeqCst);
-    let queue = start(&backend);
+    let (queue, _) = start(&backend);
     let refused = (0..).map(|seq| queue.push(chunk(seq))).find_map(Result::err).unwrap();
     assert_eq!(refused.code, Code::Unavailable);
 }
@@ -213,7 +213,7 @@ async fn what_is_pushed_beyond_reason_is_refused() {
 #[tokio::test(start_paused = true)]
 async fn a_bucket_that_never_comes_back_is_given_up_at_the_end() {
     let backend = Arc::new(Faulty::default());
-    let queue = start(&backend);
+    let (queue, _) = start(&backend);
     queue.push(chunk(0)).unwrap();
     let told = async {
         while backend.told.lock().unwrap().is_empty() {
@@ -230,10 +230,10 @@ async fn a_bucket_that_never_comes_back_is_given_up_at_the_end() {
 #[tokio::test(start_paused = true)]
 async fn a_stop_reaches_the_connection_and_warnings_do_too() {
     let backend = Arc::new(Faulty::default());
-    let mut queue = start(&backend);
+    let (queue, mut notices) = start(&backend);
     queue.push(chunk(0)).unwrap();
     let warned = loop {
-        match queue.notice().await {
+        match notices.next().await {
             Notice::Room => {}
             notice => break notice,
         }
@@ -243,7 +243,7 @@ async fn a_stop_reaches_the_connection_and_warnings_do_too() {
     *backend.refuse.lock().unwrap() = Some(verdict.clone());
     queue.push(chunk(1)).unwrap();
     let stopped = loop {
-        match queue.notice().await {
+        match notices.next().await {
             Notice::Room => {}
             notice => break notice,
         }

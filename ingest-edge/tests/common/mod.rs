@@ -122,6 +122,8 @@ impl Backend for Memory {
                 panic!("not an edge's: {request:?}")
             }
         };
+        // Whoever waits for a change looks at the state with the change's own lock held.
+        drop(state);
         self.changed.send_replace(());
         Ok(answer)
     }

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use ingest_edge::{
     backend::{Aws, Backend, persist},
-    upload::{Budget, Identity, Notice, Queue},
+    upload::{Budget, Identity, Notice, Notices, Queue},
 };
 use media::{
     chunk::{Chunk, Header, VideoCodec, VideoTrack},
@@ -109,8 +109,8 @@ impl Edge {
             broadcast: opened.broadcast.clone(),
             publish: opened.publish,
         };
-        let mut queue = Queue::start(Arc::clone(&self.backend), identity, &self.budget);
-        let stopped = self.send(&opened, &mut queue, plan).await.is_err();
+        let (queue, mut notices) = Queue::start(Arc::clone(&self.backend), identity, &self.budget);
+        let stopped = self.send(&opened, &queue, &mut notices, plan).await.is_err();
         let (outcome, reason) = if stopped {
             (queue.halt().await, CloseReason::Stopped)
         } else {
@@ -122,7 +122,13 @@ impl Edge {
     }
 
     /// Sends GOPs as time passes; an error when the publish was stopped.
-    async fn send(&self, opened: &Opened, queue: &mut Queue, plan: Plan) -> Result<(), ()> {
+    async fn send(
+        &self,
+        opened: &Opened,
+        queue: &Queue,
+        notices: &mut Notices,
+        plan: Plan,
+    ) -> Result<(), ()> {
         let mut dice = self.process.world().derived((opened.broadcast.as_str(), opened.publish.get()));
         // The connection is up before the first picture comes.
         tokio::time::sleep(dice.millis(0, 300)).await;
@@ -146,14 +152,14 @@ impl Edge {
             loop {
                 tokio::select! {
                     biased;
-                    notice = queue.notice() => if let Notice::Stop(_) = notice { return Err(()) },
+                    notice = notices.next() => if let Notice::Stop(_) = notice { return Err(()) },
                     () = tokio::time::sleep_until(due) => break,
                 }
             }
             self.process.ready().await;
             while queue.full() {
                 // The publisher is not read; it has its own buffer.
-                if let Notice::Stop(_) = queue.notice().await {
+                if let Notice::Stop(_) = notices.next().await {
                     return Err(());
                 }
             }
