@@ -298,7 +298,7 @@ impl Cutter {
         }
         if self.sound.changes() {
             self.flush_closing();
-            self.sound.change(self.line.unwrap_or(line));
+            self.sound.change(self.line.unwrap_or(line), breaks.then_some(start));
         }
         if changed {
             self.timeline.reset();
@@ -453,7 +453,7 @@ impl Cutter {
             self.chain = end;
             self.state = State::SoundOnly(end);
             if let Some(line) = self.line.filter(|_| self.sound.changes()) {
-                self.sound.change(line);
+                self.sound.change(line, None);
             }
         }
     }

@@ -252,17 +252,24 @@ impl Sound {
         }
     }
 
-    /// The changed configuration comes into force where the old one ended.
-    pub(super) fn change(&mut self, line: Line) {
+    /// The changed configuration comes into force where the old one ended; or, after a break that no sound has flowed through, where the
+    /// timeline goes on (`broken`), so that the break is not filled with silence.
+    pub(super) fn change(&mut self, line: Line, broken: Option<Ticks>) {
         let Some(config) = self.next_config.take() else { return };
         let new = config.sample_rate();
+        let durations = self.unplaced.iter().filter_map(|frame| config.samples(&frame.data));
+        let waiting: Ticks = durations.map(Ticks::from).sum();
         self.history.clear();
         self.left_out(self.placed.len());
         self.placed.clear();
         self.config = Some(config);
-        self.timeline = Some(match self.taken() {
-            Some(taken) => AudioTimeline::going_on(new, taken),
-            None => AudioTimeline::new(new, 0, Ticks::MIN),
+        let taken = self.taken();
+        let reach = taken.map(|taken| taken + waiting + rescale(CORRECTION_MAX_MS, 1000, new));
+        let flows =
+            broken.is_none_or(|start| reach >= Some(self.border(start.saturating_sub(FLOWING_TICKS))));
+        self.timeline = Some(match taken {
+            Some(taken) if flows => AudioTimeline::going_on(new, taken),
+            floor => AudioTimeline::new(new, self.border(broken.unwrap_or(0)), floor.unwrap_or(Ticks::MIN)),
         });
         self.place_waiting(line);
     }
