@@ -156,7 +156,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, B: Backend> Connection<S, B> {
             // Deadlines go on meanwhile: it is the peer's doing.
             let slow = self.meter.wait(self.start.elapsed());
             let read = pause.is_none() && slow.is_none() && self.session.wants_input();
-            // Deadlines mostly move on, which an alarm that is still to come may find out when it comes.
+            // Deadlines mostly move on. An alarm for an earlier one stays: the session does nothing then, and it is set anew.
             if deadline < alarm.deadline() || alarm.is_elapsed() {
                 alarm.as_mut().reset(deadline);
             }
@@ -169,10 +169,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, B: Backend> Connection<S, B> {
                 () = after(pause) => Step::Look,
                 () = after(slow) => Step::Look,
                 read = io.read(&mut buffer), if read && late_reads < LATE_READS_MAX => Step::Read(read),
-                () = &mut alarm, if !paused => match Instant::now() >= deadline {
-                    true => Step::Deadline,
-                    false => Step::Look,
-                },
+                () = &mut alarm, if !paused => Step::Deadline,
             };
             late_reads = match step {
                 Step::Read(_) if Instant::now() >= deadline => late_reads + 1,

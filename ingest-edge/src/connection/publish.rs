@@ -290,7 +290,7 @@ impl<B: Backend> Publish<B> {
     /// publish was stopped from behind) nothing more is begun to be stored.
     pub(super) async fn finish(mut self, reason: CloseReason, flush: bool) {
         let until = Instant::now() + FLUSH_GRACE;
-        // Nobody listens any more.
+        // Nobody listens any more; kept, it would hold the backlog's share until the gateway has heard of the end.
         self.news.clear();
         if flush {
             // Without an answer there is no timeline to put the pictures on.

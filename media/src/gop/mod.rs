@@ -292,13 +292,13 @@ impl Cutter {
             start = line.at(pts).max(self.chain);
             breaks = !first_ever || start != self.chain;
         }
-        if breaks {
+        if breaks || self.sound.changes() {
             self.flush_closing();
-            self.sound.break_off(start);
         }
         if self.sound.changes() {
-            self.flush_closing();
             self.sound.change(self.line.unwrap_or(line), breaks.then_some(start));
+        } else if breaks {
+            self.sound.break_off(start);
         }
         if changed {
             self.timeline.reset();

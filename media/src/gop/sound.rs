@@ -242,8 +242,13 @@ impl Sound {
 
     /// The line is known: presentation begins at `from`. What waited is placed.
     pub(super) fn begin(&mut self, line: Line, from: Ticks) {
-        self.timeline = Some(AudioTimeline::new(self.sample_rate(), self.border(from), Ticks::MIN));
+        self.timeline = Some(self.anew(from));
         self.place_waiting(line);
+    }
+
+    /// A count that is anchored by what comes from `start` on, after all that has been taken.
+    fn anew(&self, start: Ticks) -> AudioTimeline {
+        AudioTimeline::new(self.sample_rate(), self.border(start), self.taken().unwrap_or(Ticks::MIN))
     }
 
     fn place_waiting(&mut self, line: Line) {
@@ -269,7 +274,7 @@ impl Sound {
             broken.is_none_or(|start| reach >= Some(self.border(start.saturating_sub(FLOWING_TICKS))));
         self.timeline = Some(match taken {
             Some(taken) if flows => AudioTimeline::going_on(new, taken),
-            floor => AudioTimeline::new(new, self.border(broken.unwrap_or(0)), floor.unwrap_or(Ticks::MIN)),
+            _ => self.anew(broken.unwrap_or(0)),
         });
         self.place_waiting(line);
     }
@@ -297,8 +302,7 @@ impl Sound {
         self.left_out(self.placed.len());
         self.placed.clear();
         if self.timeline.is_some() {
-            let floor = self.taken().unwrap_or(Ticks::MIN);
-            self.timeline = Some(AudioTimeline::new(self.sample_rate(), self.border(start), floor));
+            self.timeline = Some(self.anew(start));
         }
     }
 
