@@ -180,7 +180,9 @@ impl Sender {
         if let Some(audio) = &header.audio {
             let longest = (LONGEST / 90_000 + 20) * i64::from(audio.sample_rate);
             assert!(audio.end - audio.start <= longest, "{} samples", audio.end - audio.start);
-            self.samples += u64::try_from(audio.sizes.len()).unwrap_or(u64::MAX);
+            // The lead has been in a chunk before.
+            let lead = usize::try_from(audio.lead).unwrap_or(usize::MAX);
+            self.samples += u64::try_from(audio.sizes.len() - lead).unwrap_or(u64::MAX);
         }
         if let Some(previous) = &self.previous {
             if let (Some(a), Some(b)) = (&previous.video, &header.video) {

@@ -46,7 +46,19 @@ pub fn session(data: &[u8]) {
         let most = 1 + dice.below(2000);
         let sizes = std::iter::repeat_with(|| 1 + dice.below(most));
         let (others, other_fault, _) = standing(input, sizes, &borders);
-        assert_eq!((others, other_fault), (events, fault), "pieces of up to {most}");
+        assert_eq!(other_fault, fault, "pieces of up to {most}");
+        assert!(
+            others.len() == events.len() && others.iter().zip(&events).all(|(a, b)| same(a, b)),
+            "pieces of up to {most}: {others:?}\n{events:?}"
+        );
+    }
+}
+
+/// Whether two events are the same. A number of the metadata that is none is not equal to itself, but is written alike.
+fn same(a: &Event, b: &Event) -> bool {
+    match (a, b) {
+        (Event::Metadata(_), Event::Metadata(_)) => format!("{a:?}") == format!("{b:?}"),
+        _ => a == b,
     }
 }
 
