@@ -21,13 +21,21 @@ pub(super) struct Sender {
     pub(super) chunk_size: usize,
     /// Whether continuation chunks repeat an extended timestamp.
     pub(super) repeats: bool,
+    /// A payload began as an extended timestamp that was left out would have: a reader can't tell, and need not.
+    pub(super) imitated: bool,
     previous: HashMap<u32, Previous>,
     unfinished: HashMap<u32, (Message, usize)>,
 }
 
 impl Sender {
     pub(super) fn new() -> Self {
-        Self { chunk_size: 128, repeats: true, previous: HashMap::new(), unfinished: HashMap::new() }
+        Self {
+            chunk_size: 128,
+            repeats: true,
+            imitated: false,
+            previous: HashMap::new(),
+            unfinished: HashMap::new(),
+        }
     }
 
     /// Writes one chunk of `csid`'s unfinished message, or the first one of `next`, with the most compressed header that
@@ -39,23 +47,29 @@ impl Sender {
         next: impl FnOnce() -> Option<Message>,
         output: &mut BytesMut,
     ) -> Option<Message> {
-        let (message, sent) = match self.unfinished.remove(&csid) {
+        let (format, (message, sent)) = match self.unfinished.remove(&csid) {
             Some(unfinished) => {
                 basic_header(3, csid, output);
                 let field = self.previous[&csid].field;
                 if field >= 0xFF_FFFF && self.repeats {
                     output.put_u32(field);
                 }
-                unfinished
+                (3, unfinished)
             }
             None => {
                 let message = next()?;
-                self.first_header(csid, format, &message, output);
-                (message, 0)
+                (self.first_header(csid, format, &message, output), (message, 0))
             }
         };
         let end = message.payload.len().min(sent + self.chunk_size);
-        output.put_slice(&message.payload[sent..end]);
+        let piece = &message.payload[sent..end];
+        let field = self.previous[&csid].field;
+        if format == 3 && field >= 0xFF_FFFF && !self.repeats {
+            let begins = &piece[..piece.len().min(4)];
+            self.imitated |=
+                [field, message.timestamp].iter().any(|value| value.to_be_bytes().starts_with(begins));
+        }
+        output.put_slice(piece);
         if end == message.payload.len() {
             return Some(message);
         }
@@ -75,7 +89,8 @@ impl Sender {
         streams
     }
 
-    fn first_header(&mut self, csid: u32, wanted: u8, message: &Message, output: &mut BytesMut) {
+    /// The header of a message's first chunk; its format.
+    fn first_header(&mut self, csid: u32, wanted: u8, message: &Message, output: &mut BytesMut) -> u8 {
         let length = message.payload.len();
         let delta = |previous: &Previous| message.timestamp.wrapping_sub(previous.timestamp);
         let possible = match self.previous.get(&csid) {
@@ -106,6 +121,7 @@ impl Sender {
         }
         let Message { timestamp, type_id, stream_id, .. } = *message;
         self.previous.insert(csid, Previous { timestamp, field, length, type_id, stream_id });
+        format
     }
 }
 
