@@ -465,13 +465,13 @@ impl Cutter {
     }
 
     fn complete(&mut self, closing: Closing) {
-        let taken = self.sound.take(closing.start(), closing.end(), closing.until());
+        let taken = self.sound.take(closing.start(), Some(closing.end()), closing.until());
         self.events.push_back(Event::Gop(Box::new(closing.complete(taken))));
     }
 
     /// A chunk of sound alone.
     fn sound_only(&mut self, start: Ticks, until: Ticks) {
-        if let Some(taken) = self.sound.take(start, Ticks::MIN, until) {
+        if let Some(taken) = self.sound.take(start, None, until) {
             self.events.push_back(Event::Gop(Box::new(Gop {
                 received: taken.received,
                 discontinuity: false,

@@ -318,10 +318,11 @@ impl Sound {
         Some((first, last.ms - first.ms))
     }
 
-    /// Takes the frames that begin before `until`. If they end before `end`, silence follows, from `start` if there was no sound yet.
-    pub(super) fn take(&mut self, start: Ticks, end: Ticks, until: Ticks) -> Option<Taken> {
+    /// Takes the frames that begin before `until`. If they end before `end`, silence follows, from `start` if there was no sound yet; without
+    /// an end, none does.
+    pub(super) fn take(&mut self, start: Ticks, end: Option<Ticks>, until: Ticks) -> Option<Taken> {
         let (rate, frame) = (self.config.as_ref()?.sample_rate(), Ticks::from(self.frame_samples()));
-        if let Some(timeline) = &mut self.timeline {
+        if let (Some(timeline), Some(end)) = (&mut self.timeline, end) {
             let from = timeline.next().unwrap_or(border(start, rate));
             let missing = border(end, rate) - from;
             if missing > 0 {
@@ -376,8 +377,9 @@ fn border(ticks: Ticks, rate: u32) -> Ticks {
     scale_up(ticks, VIDEO_TIMESCALE, rate)
 }
 
-/// Rescales, rounding up.
+/// Rescales, rounding up. Saturates at the range of `i64`, as [`rescale`] does.
 fn scale_up(ticks: Ticks, from: u32, to: u32) -> Ticks {
     let (from, product) = (i128::from(from.max(1)), i128::from(ticks) * i128::from(to));
-    Ticks::try_from(-((-product).div_euclid(from))).unwrap_or(Ticks::MAX)
+    let rounded = -((-product).div_euclid(from));
+    Ticks::try_from(rounded).unwrap_or(if rounded > 0 { Ticks::MAX } else { Ticks::MIN })
 }

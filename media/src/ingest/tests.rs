@@ -126,6 +126,26 @@ fn sound_that_never_comes_is_silence_from_the_start() {
 }
 
 #[test]
+fn a_show_of_sound_alone_at_any_rate() {
+    // 96 000 a second are more than the ticks of a picture's clock.
+    for rate in [44_100, 48_000, 96_000] {
+        let mut feed = Feed::new(rate);
+        feed.configure_audio();
+        let frames = 20 * rate / 1024;
+        for frame in 0..frames {
+            let ms = frame * 1_024_000 / rate;
+            feed.sound_at(ms, ms);
+        }
+        assert!(feed.chunks.len() >= 5, "{rate}: {} chunks while it goes on", feed.chunks.len());
+        let chunks = feed.end();
+        let tracks: Vec<_> = chunks.iter().filter_map(|chunk| chunk.header.audio.as_ref()).collect();
+        assert_eq!(tracks.len(), chunks.len());
+        assert_eq!((tracks[0].start, tracks[tracks.len() - 1].end), (0, frames * 1024), "{rate}");
+        assert_eq!(feed.assembler.stats().gop.sound, gop::SoundStats::default(), "{rate}");
+    }
+}
+
+#[test]
 fn a_show_without_sound_waits_for_none() {
     let mut feed = Feed::new(0);
     feed.show(4_100, 2_000);

@@ -47,7 +47,7 @@ proptest! {
     #[test]
     fn chunks_are_valid_and_chained(
         base in prop_oneof![Just(0i64), Just(i64::from(u32::MAX) - 3_000), 0i64..i64::from(u32::MAX)],
-        rate in prop_oneof![Just(0i64), Just(44_100), Just(48_000)],
+        rate in prop_oneof![Just(0i64), Just(44_100), Just(48_000), Just(96_000)],
         steps in prop::collection::vec(step(), 1..25),
     ) {
         let mut feed = Feed::new(rate);

@@ -134,6 +134,7 @@ impl Feed {
         match self.sample_rate {
             0 => {}
             44_100 => self.raw(at(self.now), Kind::Audio, self.now, vec![0xaf, 0, 0x12, 0x10]),
+            96_000 => self.raw(at(self.now), Kind::Audio, self.now, vec![0xaf, 0, 0x10, 0x10]),
             _ => self.raw(at(self.now), Kind::Audio, self.now, vec![0xaf, 0, 0x11, 0x90]),
         }
     }
