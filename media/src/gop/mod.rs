@@ -384,7 +384,13 @@ impl Cutter {
             State::Pictures(gop) => self.line.map(|line| line.at(gop.last_decoded())),
             State::SoundOnly(_) => None,
         };
-        if last_picture.is_some_and(|last| self.sound.covers(last.saturating_add(PAUSE_MS * TICKS_PER_MS))) {
+        let paused = last_picture.map(|last| last.saturating_add(PAUSE_MS * TICKS_PER_MS));
+        // Frames of a changed configuration have no place before it comes into force, which it does with a GOP.
+        let heard = |from| {
+            self.sound.covers(from)
+                || (self.sound.changes() && self.line.is_some_and(|line| line.at(ms) >= from))
+        };
+        if paused.is_some_and(heard) {
             let chain = self.chain;
             self.close_gop(None, chain, arrival, ms);
             self.flush_closing();

@@ -146,6 +146,31 @@ fn a_show_of_sound_alone_at_any_rate() {
 }
 
 #[test]
+fn sound_that_changes_while_pictures_pause_is_heard() {
+    let mut feed = Feed::new(48_000);
+    feed.show(4_000, 2_000);
+    feed.drop_pictures = true;
+    feed.show(5_000, 2_000);
+    feed.sample_rate = 44_100;
+    feed.configure_audio();
+    feed.show(30_000, 2_000);
+    let heard = feed.chunks.iter().filter_map(|chunk| chunk.header.audio.as_ref());
+    let end = heard.clone().last().map(|track| rescale(track.end, track.sample_rate, 1000));
+    assert!(end >= Some(25_000), "while it goes on, sound is out up to {end:?} ms");
+    let chunks = feed.end();
+    let alone: Vec<_> = chunks
+        .iter()
+        .filter(|chunk| chunk.header.video.is_none())
+        .filter_map(|c| c.header.audio.as_ref())
+        .collect();
+    let rates: Vec<_> = alone.iter().map(|track| track.sample_rate).collect();
+    assert!(rates[0] == 48_000 && rates[1..].iter().all(|rate| *rate == 44_100), "{rates:?}");
+    let end = alone.last().map(|track| rescale(track.end, track.sample_rate, 1000));
+    assert!(end.is_some_and(|end| (29_900..=30_100).contains(&end)), "{end:?}");
+    assert!(feed.assembler.stats().gop.sound.left_out <= 1, "{:?}", feed.assembler.stats());
+}
+
+#[test]
 fn a_show_without_sound_waits_for_none() {
     let mut feed = Feed::new(0);
     feed.show(4_100, 2_000);
