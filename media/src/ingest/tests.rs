@@ -171,6 +171,18 @@ fn sound_that_changes_while_pictures_pause_is_heard() {
 }
 
 #[test]
+fn a_few_bytes_that_claim_days_bring_no_days_of_silence() {
+    let mut feed = Feed::new(48_000);
+    feed.configure_audio();
+    for frame in 0..20_000 {
+        feed.sound_at(frame * 9_900, 0);
+    }
+    let stats = feed.assembler.stats();
+    assert!(stats.jumps > 19_000, "{stats:?}");
+    assert!(stats.gop.sound.silent < 150 * 48_000 / 1024, "{stats:?}");
+}
+
+#[test]
 fn a_show_without_sound_waits_for_none() {
     let mut feed = Feed::new(0);
     feed.show(4_100, 2_000);

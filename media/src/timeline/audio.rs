@@ -7,7 +7,7 @@
 //! difference passes what a viewer could notice is the count corrected: a hole is filled with frames of silence, an overlap
 //! makes frames be left out. The chain of positions never breaks.
 
-use super::{Line, Millis};
+use super::{JUMP_GOES_ON_MAX_MS, Line, Millis};
 use crate::time::{Ticks, VIDEO_TIMESCALE, rescale};
 
 /// How far the count may be from the stamps, in ms: EBU R 37 allows sound to be 40 ms early and 60 ms late.
@@ -16,6 +16,10 @@ pub const DRIFT_MAX_MS: i64 = 40;
 pub const DRIFT_SUSTAIN_MS: i64 = 1_000;
 /// How far away it is corrected at once, in ms: frames are missing, or come twice. ITU-R BT.1359 finds 125 ms unmistakable.
 pub const DRIFT_AT_ONCE_MS: i64 = 125;
+
+/// The longest hole that one frame may leave before itself, in ms: what a jump goes on by. A longer one, of frames that could not be used, is
+/// made up for over the frames that follow it, so that no frame brings more silence at once.
+const HOLE_MAX_MS: i64 = JUMP_GOES_ON_MAX_MS;
 
 /// How much sound decides where the count begins, in ms: less than the shortest GOP, so that no sound has gone on its way before.
 pub const ANCHOR_MS: i64 = 400;
@@ -109,8 +113,10 @@ impl AudioTimeline {
                     return Placement::LeftOut;
                 }
                 self.anchoring = None;
-                self.next = Some(stamped.saturating_add(frame));
-                return Placement::At { position: stamped, silence: off };
+                let silence = off.min(bound(HOLE_MAX_MS));
+                let position = next.saturating_add(silence);
+                self.next = Some(position.saturating_add(frame));
+                return Placement::At { position, silence };
             }
         }
         self.observe(off, frame);
@@ -254,6 +260,19 @@ mod tests {
         assert_eq!(silence(1023, 1024), Vec::<u32>::new());
         assert_eq!(silence(1024, 1024), [1024]);
         assert_eq!(silence(3000, 1024), [1024, 1976]);
+    }
+
+    #[test]
+    fn a_hole_of_hours_is_filled_bit_by_bit() {
+        let mut timeline = AudioTimeline::new(48_000, 0, Ticks::MIN);
+        timeline.place(LINE, 0, 1024);
+        let hour = 3_600_000;
+        for n in 1..=36i64 {
+            let Placement::At { position, silence } = timeline.place(LINE, hour, 1024) else { panic!("{n}") };
+            assert!(silence <= 100 * 48_000 && position <= hour * 48, "{n}: {position}, {silence}");
+        }
+        let next = timeline.next().unwrap();
+        assert!((next - hour * 48).abs() <= 100 * 48, "{next}");
     }
 
     /// What flvmux of GStreamer makes of B-frames: the first two frames have one stamp.

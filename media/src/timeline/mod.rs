@@ -23,6 +23,12 @@ pub const JUMP_BACK_MS: i64 = 500;
 /// the other's jumps), and would be filled with silence.
 pub const JUMP_GOES_ON_MAX_MS: i64 = 100_000;
 
+/// How far stamps may run ahead of their arrival, in ms, before they are a jump: more than an edge lets be sent ahead (3 s) with one read
+/// (64 KiB) of the thinnest sound (8 kbit/s: 66 s). Or a few bytes that claim ten seconds each would be filled with days of silence.
+pub const AHEAD_MAX_MS: i64 = 100_000;
+/// By how much that grows, in parts of a thousand of the time passed: twice what a publisher's clock may be off for an edge to read on.
+const AHEAD_PER_MILLE: i64 = 2;
+
 /// Tracks whose stamps are this near, in ms, agree: a track that comes back to the other after a stray stamp does not jump.
 const TOGETHER_MS: u64 = 1_000;
 
@@ -59,13 +65,15 @@ struct Last {
 pub struct Clock {
     video: Option<Last>,
     audio: Option<Last>,
+    /// What came first, of either track.
+    first: Option<Last>,
 }
 
 impl Clock {
     /// Unwraps the next stamp of a track.
     ///
     /// A stamp that would go back by more than [`JUMP_BACK_MS`], or that lies more than [`JUMP_FORWARD_MS`] ahead, is taken to follow the other track, if that is near, or else to be as much later than what came last as it
-    /// arrived later.
+    /// arrived later. So is one that would be more than [`AHEAD_MAX_MS`] ahead of its arrival.
     pub fn stamp(&mut self, track: Track, raw: u32, arrival: WallTime) -> Stamp {
         let (own, other) = match track {
             Track::Video => (self.video, self.audio),
@@ -79,28 +87,39 @@ impl Clock {
             // The other track may be ahead of this one as well as behind it.
             (other.ms - JUMP_FORWARD_MS..=other.ms + JUMP_FORWARD_MS).contains(ms)
         });
-        let (ms, jumped) = match (by_own, by_other) {
-            (Some((own, ms)), _) if near(own, ms) => (ms, false),
+        let follows = match (by_own, by_other) {
+            (Some((own, ms)), _) if near(own, ms) => Some(ms),
             (Some((own, _)), Some((other, ms)))
                 if ms >= own.ms - JUMP_BACK_MS || other.ms.abs_diff(ms) <= TOGETHER_MS =>
             {
-                (ms, false)
+                Some(ms)
             }
-            (None, Some((_, ms))) => (ms, false),
-            (own, _) => {
-                let now = |last: Last| last.ms.saturating_add(elapsed_ms(last.arrival, arrival));
-                match own.map(|(own, _)| own).into_iter().chain(other).map(now).max() {
-                    Some(ms) => (ms, true),
-                    None => (Millis::from(raw), false),
-                }
-            }
+            (None, Some((_, ms))) => Some(ms),
+            _ => None,
+        };
+        let now = |last: Last| last.ms.saturating_add(elapsed_ms(last.arrival, arrival));
+        let (ms, jumped) = match follows.filter(|ms| *ms <= self.latest(arrival)) {
+            Some(ms) => (ms, false),
+            None => match own.into_iter().chain(other).map(now).max() {
+                Some(ms) => (ms, true),
+                None => (Millis::from(raw), false),
+            },
         };
         let last = Some(Last { raw, ms, arrival });
+        self.first = self.first.or(last);
         match track {
             Track::Video => self.video = last,
             Track::Audio => self.audio = last,
         }
         Stamp { ms, jumped }
+    }
+
+    /// The latest time that what arrives then may be of.
+    fn latest(&self, arrival: WallTime) -> Millis {
+        let Some(first) = self.first else { return Millis::MAX };
+        let passed = arrival.micros_since(first.arrival).max(0) / 1000;
+        let ahead = AHEAD_MAX_MS.saturating_add(passed / 1000 * AHEAD_PER_MILLE);
+        first.ms.saturating_add(passed).saturating_add(ahead)
     }
 }
 
@@ -199,6 +218,25 @@ mod tests {
         }
         let stamp = clock.stamp(Track::Audio, 1 << 31, at(36_000_000));
         assert_eq!(stamp, Stamp { ms: JUMP_GOES_ON_MAX_MS, jumped: true });
+    }
+
+    #[test]
+    fn stamps_that_run_away_from_the_clock_on_the_wall_are_jumps() {
+        let mut clock = Clock::default();
+        let mut raw = 0u32;
+        let mut last = Stamp { ms: 0, jumped: false };
+        for _ in 0..20_000 {
+            raw = raw.wrapping_add(9_900);
+            last = clock.stamp(Track::Audio, raw, at(0));
+        }
+        assert!(last.jumped && last.ms < 9_900 + AHEAD_MAX_MS + 20_000, "{last:?}");
+        // A clock that is a thousandth fast for a month is none.
+        let mut clock = Clock::default();
+        let (mut raw, mut arrival) = (0u32, 0);
+        for _ in 0..300_000 {
+            (raw, arrival) = (raw.wrapping_add(9_009), arrival + 9_000);
+            assert!(!clock.stamp(Track::Audio, raw, at(arrival)).jumped, "after {arrival} ms");
+        }
     }
 
     #[test]
