@@ -257,9 +257,9 @@ impl Sound {
         }
     }
 
-    /// The changed configuration comes into force where the old one ended; or, after a break that no sound has flowed through, where the
-    /// timeline goes on (`broken`), so that the break is not filled with silence.
-    pub(super) fn change(&mut self, line: Line, broken: Option<Ticks>) {
+    /// The changed configuration comes into force where the old one ended; or at `start`, where the timeline goes on, if nothing has been taken
+    /// yet or after a break (`broken`) that no sound has flowed through, so that the break is not filled with silence.
+    pub(super) fn change(&mut self, line: Line, start: Ticks, broken: bool) {
         let Some(config) = self.next_config.take() else { return };
         let new = config.sample_rate();
         let durations = self.unplaced.iter().filter_map(|frame| config.samples(&frame.data));
@@ -268,13 +268,11 @@ impl Sound {
         self.left_out(self.placed.len());
         self.placed.clear();
         self.config = Some(config);
-        let taken = self.taken();
-        let reach = taken.map(|taken| taken + waiting + rescale(CORRECTION_MAX_MS, 1000, new));
-        let flows =
-            broken.is_none_or(|start| reach >= Some(self.border(start.saturating_sub(FLOWING_TICKS))));
-        self.timeline = Some(match taken {
-            Some(taken) if flows => AudioTimeline::going_on(new, taken),
-            _ => self.anew(broken.unwrap_or(0)),
+        let reach = waiting + rescale(CORRECTION_MAX_MS, 1000, new);
+        let flowing = self.border(start.saturating_sub(FLOWING_TICKS));
+        self.timeline = Some(match self.taken() {
+            Some(taken) if !broken || taken + reach >= flowing => AudioTimeline::going_on(new, taken),
+            _ => self.anew(start),
         });
         self.place_waiting(line);
     }
