@@ -267,9 +267,15 @@ impl Playback {
         self.stalls.iter().map(|stall| stall.length).fold(0.0, f64::max)
     }
 
+    /// Whether a picture came late because playback had stopped.
+    #[must_use]
+    pub fn stopped(&self) -> bool {
+        self.worst_stall() >= PICTURE_SECONDS
+    }
+
     fn check_common(&self) -> Result<()> {
         anyhow::ensure!(self.errors.is_empty(), "errors: {:#?}", self.errors);
-        anyhow::ensure!(self.worst_stall() < PICTURE_SECONDS, "playback stopped: {self:#?}");
+        anyhow::ensure!(!self.stopped(), "playback stopped: {self:#?}");
         anyhow::ensure!(self.audio_bytes > 0, "no sound was decoded: {self:?}");
         Ok(())
     }

@@ -296,7 +296,7 @@ impl Cutter {
             self.flush_closing();
         }
         if self.sound.changes() {
-            self.sound.change(self.line.unwrap_or(line), start, breaks);
+            self.sound.change(self.line.unwrap_or(line), start);
         } else if breaks {
             self.sound.break_off(start);
         }
@@ -459,7 +459,7 @@ impl Cutter {
             self.chain = end;
             self.state = State::SoundOnly(end);
             if let Some(line) = self.line.filter(|_| self.sound.changes()) {
-                self.sound.change(line, start, true);
+                self.sound.change(line, start);
             }
         }
     }

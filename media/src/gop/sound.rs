@@ -257,9 +257,9 @@ impl Sound {
         }
     }
 
-    /// The changed configuration comes into force where the old one ended; or at `start`, where the timeline goes on, if nothing has been taken
-    /// yet or after a break (`broken`) that no sound has flowed through, so that the break is not filled with silence.
-    pub(super) fn change(&mut self, line: Line, start: Ticks, broken: bool) {
+    /// The changed configuration comes into force where the old one ended; or at `start`, where the timeline goes on, if no sound flows up to
+    /// there: a break since is not to be filled with silence.
+    pub(super) fn change(&mut self, line: Line, start: Ticks) {
         let Some(config) = self.next_config.take() else { return };
         let new = config.sample_rate();
         let durations = self.unplaced.iter().filter_map(|frame| config.samples(&frame.data));
@@ -271,7 +271,7 @@ impl Sound {
         let reach = waiting + rescale(CORRECTION_MAX_MS, 1000, new);
         let flowing = self.border(start.saturating_sub(FLOWING_TICKS));
         self.timeline = Some(match self.taken() {
-            Some(taken) if !broken || taken + reach >= flowing => AudioTimeline::going_on(new, taken),
+            Some(taken) if taken + reach >= flowing => AudioTimeline::going_on(new, taken),
             _ => self.anew(start),
         });
         self.place_waiting(line);

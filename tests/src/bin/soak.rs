@@ -62,7 +62,7 @@ fn main() -> Result<()> {
         let seen = playback.end()?.with_context(|| format!("{player:?}"))?;
         let latency = seen.latencies.iter().map(|(_, behind)| *behind);
         println!(
-            "{player:?}: {:.0} s watched, {} stops, longest {:.2} s, {} of {} pictures dropped, {:.1} to {:.1} s behind, errors: {:?}",
+            "{player:?}: {:.0} s watched, {} stops, longest {:.3} s, {} of {} pictures dropped, {:.1} to {:.1} s behind, errors: {:?}",
             seen.watched,
             seen.stalls.len(),
             seen.worst_stall(),
@@ -72,7 +72,7 @@ fn main() -> Result<()> {
             latency.fold(0.0, f64::max),
             seen.errors,
         );
-        if !seen.stalls.is_empty() || !seen.errors.is_empty() {
+        if seen.stopped() || !seen.errors.is_empty() {
             failed.push(format!("{player:?}: {:?} {:?}", seen.stalls, seen.errors));
         }
     }
