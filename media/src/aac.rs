@@ -1,6 +1,6 @@
 //! AAC as FLV and MP4 carry it: the `AudioSpecificConfig` (ISO 14496-3, 1.6.2.1), and frames of silence.
 //!
-//! gopcast carries AAC-LC and HE-AAC (both versions), mono or stereo, at the usual rates from 8 to 96 kHz, in frames of 1024 samples.
+//! gopcast carries AAC-LC and HE-AAC (both versions), mono or stereo, at the usual rates from 8 to 48 kHz, in frames of 1024 samples.
 //! More channels, AAC Main and LTP, and other rates are taken to be transcoded ([`Config::carried`]). HE-AAC is AAC-LC at half the
 //! sample rate with hints by which a decoder adds the upper half of the spectrum (SBR) and the second channel (PS). It is counted as what it is
 //! made of: 1024 samples a frame at the lower rate are the 2048 at the higher one that come out. Where only the frames say that there
@@ -26,6 +26,8 @@ pub const SAMPLE_RATE_MIN: u32 = 4_000;
 pub const SAMPLE_RATE_MAX: u32 = 96_000;
 /// Lowest sample rate carried, in Hz: what players take.
 const CARRIED_RATE_MIN: u32 = 8_000;
+/// Highest sample rate carried, in Hz: Windows' decoder takes no more, and a sample entry's field does not hold 88 200 (ISO 14496-12, 12.2.3).
+const CARRIED_RATE_MAX: u32 = 48_000;
 /// Most bytes of a frame: 6144 bits per channel (ISO 14496-3, 4.5.3.2), eight channels, and room for data elements.
 pub const FRAME_MAX: usize = 8 << 10;
 
@@ -148,7 +150,7 @@ impl Config {
         };
         let carried = object == OBJECT_LC
             && channels <= 2
-            && sample_rate >= CARRIED_RATE_MIN
+            && (CARRIED_RATE_MIN..=CARRIED_RATE_MAX).contains(&sample_rate)
             && SAMPLE_RATES.contains(&sample_rate);
         // GASpecificConfig (4.4.1)
         if b.flag("frameLengthFlag")? {
@@ -244,7 +246,6 @@ mod tests {
             (&[0x11, 0x90], 48_000, 2),
             (&[0x12, 0x08], 44_100, 1),
             (&[0x15, 0x88], 8_000, 1),
-            (&[0x10, 0x10], 96_000, 2),
             // As ffmpeg writes it: LC, then "no SBR" in the backward-compatible way.
             (&[0x12, 0x10, 0x56, 0xe5, 0x00], 44_100, 2),
             // Rate by escape: 2 | 15 | 44100 | 2 channels.
@@ -260,12 +261,13 @@ mod tests {
     #[test]
     fn what_players_do_not_take_is_transcoded() {
         for (bytes, rate, channels) in [
-            // 5.1 and 7.1, AAC Main, LTP, 7350 Hz, 44 056 Hz by escape.
+            // 5.1 and 7.1, AAC Main, LTP, 7350 Hz, 96 kHz, 44 056 Hz by escape.
             (&[0x11, 0xb0][..], 48_000, 6),
             (&[0x12, 0x38], 44_100, 8),
             (&[0x0a, 0x10], 44_100, 2),
             (&[0x22, 0x10], 44_100, 2),
             (&[0x16, 0x10], 7_350, 2),
+            (&[0x10, 0x10], 96_000, 2),
             (&[0x17, 0x80, 0x56, 0x0c, 0x10], 44_056, 2),
         ] {
             let config = parse(bytes).unwrap();

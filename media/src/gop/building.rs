@@ -158,12 +158,14 @@ impl Closing {
 
     pub(super) fn complete(self, sound: Option<Taken>) -> Gop {
         let (mut samples, mut received, mut silent) = (self.samples, self.received, 0);
+        let mut discontinuity = self.discontinuity;
         let audio = sound.map(|taken| {
+            discontinuity |= taken.broken;
             received = received.max(taken.received);
             silent = taken.silent;
             samples.extend(taken.frames);
             taken.track
         });
-        Gop { received, discontinuity: self.discontinuity, video: Some(self.video), audio, samples, silent }
+        Gop { received, discontinuity, video: Some(self.video), audio, samples, silent }
     }
 }

@@ -296,7 +296,7 @@ impl Cutter {
             self.flush_closing();
         }
         if self.sound.changes() {
-            self.sound.change(self.line.unwrap_or(line), start);
+            self.sound.change(self.line.unwrap_or(line), start, breaks);
         } else if breaks {
             self.sound.break_off(start);
         }
@@ -459,7 +459,7 @@ impl Cutter {
             self.chain = end;
             self.state = State::SoundOnly(end);
             if let Some(line) = self.line.filter(|_| self.sound.changes()) {
-                self.sound.change(line, start);
+                self.sound.change(line, start, true);
             }
         }
     }
@@ -480,7 +480,7 @@ impl Cutter {
         if let Some(taken) = self.sound.take(start, None, until) {
             self.events.push_back(Event::Gop(Box::new(Gop {
                 received: taken.received,
-                discontinuity: false,
+                discontinuity: taken.broken,
                 video: None,
                 audio: Some(taken.track),
                 samples: taken.frames,

@@ -50,6 +50,8 @@ pub(super) struct Taken {
     pub(super) received: WallTime,
     /// How many frames after the lead are silence, put in.
     pub(super) silent: u32,
+    /// It does not begin where the last taking ended.
+    pub(super) broken: bool,
 }
 
 /// What happened to the sound so far.
@@ -99,6 +101,8 @@ pub(super) struct Sound {
     /// Comes into force at the next GOP; frames that arrive meanwhile are `unplaced`.
     next_config: Option<Config>,
     timeline: Option<AudioTimeline>,
+    /// Where the timeline began or was last broken off, in 1/90 000 s: what the count begins with lies no earlier.
+    origin: Ticks,
     unplaced: VecDeque<Arrived>,
     placed: VecDeque<Placed>,
     /// Where the last frame taken ended, in samples at this rate.
@@ -242,6 +246,7 @@ impl Sound {
 
     /// The line is known: presentation begins at `from`. What waited is placed.
     pub(super) fn begin(&mut self, line: Line, from: Ticks) {
+        self.origin = from;
         self.timeline = Some(self.anew(from));
         self.place_waiting(line);
     }
@@ -258,8 +263,9 @@ impl Sound {
     }
 
     /// The changed configuration comes into force where the old one ended; or at `start`, where the timeline goes on, if no sound flows up to
-    /// there: a break since is not to be filled with silence.
-    pub(super) fn change(&mut self, line: Line, start: Ticks) {
+    /// there: a break since is not to be filled with silence. While none has been taken, it counts from where the timeline last was broken off
+    /// (at `start`, if `broken`): sound may come late.
+    pub(super) fn change(&mut self, line: Line, start: Ticks, broken: bool) {
         let Some(config) = self.next_config.take() else { return };
         let new = config.sample_rate();
         let durations = self.unplaced.iter().filter_map(|frame| config.samples(&frame.data));
@@ -268,10 +274,14 @@ impl Sound {
         self.left_out(self.placed.len());
         self.placed.clear();
         self.config = Some(config);
+        if broken {
+            self.origin = start;
+        }
         let reach = waiting + rescale(CORRECTION_MAX_MS, 1000, new);
         let flowing = self.border(start.saturating_sub(FLOWING_TICKS));
         self.timeline = Some(match self.taken() {
             Some(taken) if taken + reach >= flowing => AudioTimeline::going_on(new, taken),
+            None if !broken => self.anew(self.origin),
             _ => self.anew(start),
         });
         self.place_waiting(line);
@@ -293,6 +303,7 @@ impl Sound {
     /// The timeline goes on at `start`, later than where it was. Sound that flows up to there stays as it is; otherwise what lies before is
     /// left out, and what comes is anchored anew.
     pub(super) fn break_off(&mut self, start: Ticks) {
+        self.origin = start;
         let flowing = start.saturating_sub(FLOWING_TICKS);
         if self.covers(flowing) {
             return;
@@ -365,8 +376,9 @@ impl Sound {
             durations,
             sizes: frames.iter().map(|data| u32::try_from(data.len()).unwrap_or(u32::MAX)).collect(),
         };
+        let broken = self.taken().is_some_and(|taken| taken != start);
         self.taken = Some((end, rate));
-        Some(Taken { track, frames, received, silent: u32::try_from(silent).unwrap_or(u32::MAX) })
+        Some(Taken { track, frames, received, silent: u32::try_from(silent).unwrap_or(u32::MAX), broken })
     }
 }
 

@@ -171,6 +171,23 @@ fn sound_that_changes_while_pictures_pause_is_heard() {
 }
 
 #[test]
+fn sound_that_is_configured_after_the_first_gops_is_all_heard() {
+    let mut feed = Feed::new(0);
+    feed.show(900, 500);
+    feed.sample_rate = 48_000;
+    feed.configure_audio();
+    for frame in 0..=42 {
+        feed.sound_at(frame * 1024 / 48, 900);
+    }
+    feed.show(6_000, 500);
+    let chunks = feed.end();
+    let tracks: Vec<_> = chunks.iter().filter_map(|chunk| chunk.header.audio.as_ref()).collect();
+    assert_eq!(tracks[0].start, 0);
+    let sound = feed.assembler.stats().gop.sound;
+    assert!(sound.left_out <= 1 && sound.silent <= 1, "{sound:?}");
+}
+
+#[test]
 fn a_few_bytes_that_claim_days_bring_no_days_of_silence() {
     let mut feed = Feed::new(48_000);
     feed.configure_audio();
