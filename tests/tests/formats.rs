@@ -1,4 +1,4 @@
-//! What broadcasters send: frame rates from 23.976 to 60, 44.1, 48 and 96 kHz, mono and stereo, with and without B-frames, GOPs of one to
+//! What broadcasters send: frame rates from 23.976 to 60, 44.1 and 48 kHz, mono and stereo, with and without B-frames, GOPs of one to
 //! eight seconds, alike and varying, upright pictures, pictures alone, sound alone; two of them with the source as a rung. Every live manifest is watched from its first version
 //! to its last; every replay is checked picture by picture, and each of its segments decoded by itself; what is the source alone is played by both players.
 
@@ -43,8 +43,6 @@ fn formats() -> Vec<Format> {
         // Long enough to be warned (after 12 s) that it has no pictures, and to have read that before it says goodbye: what closes a
         // socket with something unread in it resets the connection, and the goodbye may go down with it.
         Format { width: 0, seconds: 16, ..small },
-        // More samples a second than pictures' time has ticks.
-        Format { width: 0, seconds: 16, sample_rate: 96_000, ..small },
     ]
 }
 

@@ -115,7 +115,7 @@ pub(super) fn mpd(input: &Input<'_>, timeline: &Timeline<'_>, scope: Scope) -> R
                 let start = on_air.then_some(input.availability_start);
                 let mut period = period(plan, entries, &inits, &peaks, start)?;
                 if n + 1 == timeline.plans.len() {
-                    period.duration = period.duration.map(|duration| duration + seconds(beyond));
+                    period.duration = period.duration.map(|_| seconds(plan.length + beyond));
                 }
                 period.event_streams = event_stream(cues).into_iter().collect();
                 period.adaptations.extend(storyboard::set(plan, entries, tiles)?);
@@ -299,18 +299,18 @@ fn reference(
     })
 }
 
-/// How much longer a Period's longest track is than its pictures, in 1/90 000 s: a frame of sound does not end where a picture does. The last Period
-/// of a presentation that is over holds all that is in it: dash.js (5.2) takes a player that is past the end of the last Period back by half a
-/// second, and now and then it stays there.
+/// How much longer a Period's longest track is than its chunks, in 1/90 000 s: a frame of sound does not end where a picture does; and shorter, below 0,
+/// where there is sound alone that was transcoded, the last frames of which wait for what follows. The last Period of a presentation that is
+/// over holds all that is in it: dash.js (5.2) takes a player that is past the end of the last Period back by half a second, and now and then it stays there.
 fn overhang(plan: &Plan<'_>, inits: &HashMap<(&str, &str), &Init>) -> Ticks {
     let Some(end) = to_media_time(plan.origin + plan.length, VIDEO_TIMESCALE) else { return 0 };
     let ends = plan.entries.last().into_iter().flat_map(|entry| entry.segments).filter_map(|segment| {
         let timescale = known(inits, segment).ok()?.timescale.max(1);
         let end = u128::from(segment.time) + u128::from(segment.duration);
-        u64::try_from((end * u128::from(VIDEO_TIMESCALE)).div_ceil(timescale.into())).ok()
+        i128::try_from((end * u128::from(VIDEO_TIMESCALE)).div_ceil(timescale.into())).ok()
     });
-    let beyond = ends.max().unwrap_or(0).saturating_sub(end);
-    Ticks::try_from(beyond).unwrap_or(0)
+    // Pictures last as long as their chunks, to the tick.
+    ends.max().and_then(|last| Ticks::try_from(last - i128::from(end)).ok()).unwrap_or(0)
 }
 
 /// The clock that players set theirs by.
