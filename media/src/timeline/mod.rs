@@ -67,6 +67,8 @@ pub struct Clock {
     audio: Option<Last>,
     /// What came first, of either track.
     first: Option<Last>,
+    /// When the last stamp arrived.
+    arrived: Option<WallTime>,
 }
 
 impl Clock {
@@ -75,6 +77,10 @@ impl Clock {
     /// A stamp that would go back by more than [`JUMP_BACK_MS`], or that lies more than [`JUMP_FORWARD_MS`] ahead, is taken to follow the other track, if that is near, or else to be as much later than what came last as it
     /// arrived later. So is one that would be more than [`AHEAD_MAX_MS`] ahead of its arrival.
     pub fn stamp(&mut self, track: Track, raw: u32, arrival: WallTime) -> Stamp {
+        // The clock on the wall may be put back in mid-show; no time is lost by that.
+        if let (Some(first), Some(arrived)) = (&mut self.first, self.arrived.replace(arrival)) {
+            first.arrival = first.arrival.plus_micros(arrival.micros_since(arrived).min(0));
+        }
         let (own, other) = match track {
             Track::Video => (self.video, self.audio),
             Track::Audio => (self.audio, self.video),
@@ -230,6 +236,13 @@ mod tests {
             last = clock.stamp(Track::Audio, raw, at(0));
         }
         assert!(last.jumped && last.ms < 9_900 + AHEAD_MAX_MS + 20_000, "{last:?}");
+        // Nor do they run away when that clock is put back by an hour.
+        let mut clock = Clock::default();
+        for frame in 0..10_000u32 {
+            let back = if frame < 5_000 { 0 } else { 3_600_000 };
+            let stamp = clock.stamp(Track::Audio, frame * 20, at(i64::from(frame) * 20 - back));
+            assert_eq!(stamp, Stamp { ms: i64::from(frame) * 20, jumped: false });
+        }
         // A clock that is a thousandth fast for a month is none.
         let mut clock = Clock::default();
         let (mut raw, mut arrival) = (0u32, 0);
