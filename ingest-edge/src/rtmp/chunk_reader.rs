@@ -27,7 +27,7 @@ use super::message::type_id;
 /// The longest chunk header: 3 basic, 11 message, 4 extended timestamp.
 const MAX_HEADER_BYTES: usize = 18;
 /// In a 24-bit timestamp field: the value follows in 32 bits.
-const EXTENDED: u32 = 0x00FF_FFFF;
+pub(super) const EXTENDED: u32 = 0x00FF_FFFF;
 
 /// A whole message.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::chunk_reader::Message;
+use super::chunk_reader::{EXTENDED, Message};
 
 /// What later headers of a chunk stream may leave out.
 #[derive(Clone, Copy)]
@@ -51,7 +51,7 @@ impl Sender {
             Some(unfinished) => {
                 basic_header(3, csid, output);
                 let field = self.previous[&csid].field;
-                if field >= 0xFF_FFFF && self.repeats {
+                if field >= EXTENDED && self.repeats {
                     output.put_u32(field);
                 }
                 (3, unfinished)
@@ -64,7 +64,7 @@ impl Sender {
         let end = message.payload.len().min(sent + self.chunk_size);
         let piece = &message.payload[sent..end];
         let field = self.previous[&csid].field;
-        if format == 3 && field >= 0xFF_FFFF && !self.repeats {
+        if format == 3 && field >= EXTENDED && !self.repeats {
             let begins = &piece[..piece.len().min(4)];
             self.imitated |=
                 [field, message.timestamp].iter().any(|value| value.to_be_bytes().starts_with(begins));
@@ -107,7 +107,7 @@ impl Sender {
         };
         basic_header(format, csid, output);
         if format < 3 {
-            output.put_uint(u64::from(field.min(0xFF_FFFF)), 3);
+            output.put_uint(u64::from(field.min(EXTENDED)), 3);
         }
         if format < 2 {
             output.put_uint(u64::try_from(length).unwrap(), 3);
@@ -116,7 +116,7 @@ impl Sender {
         if format == 0 {
             output.put_u32_le(message.stream_id);
         }
-        if field >= 0xFF_FFFF && (format < 3 || self.repeats) {
+        if field >= EXTENDED && (format < 3 || self.repeats) {
             output.put_u32(field);
         }
         let Message { timestamp, type_id, stream_id, .. } = *message;

@@ -281,8 +281,8 @@ impl Sound {
         let flowing = self.border(start.saturating_sub(FLOWING_TICKS));
         self.timeline = Some(match self.taken() {
             Some(taken) if taken + reach >= flowing => AudioTimeline::going_on(new, taken),
-            None if !broken => self.anew(self.origin),
-            _ => self.anew(start),
+            Some(_) => self.anew(start),
+            None => self.anew(self.origin),
         });
         self.place_waiting(line);
     }

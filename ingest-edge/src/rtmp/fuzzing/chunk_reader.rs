@@ -106,8 +106,7 @@ fn again(messages: &[Message], dice: &mut Dice) {
         let last = Message { type_id: 8, stream_id: 1, timestamp: 7, payload: vec![0x55; 20].into() };
         sender.message(5, &last, &mut bytes);
         sent.push(last);
-        let came = read(&bytes, std::iter::repeat_with(|| 1 + dice.below(4000)));
-        let Read { messages, fault } = came;
+        let Read { messages, fault } = read(&bytes, std::iter::repeat_with(|| 1 + dice.below(4000)));
         assert!(
             sender.imitated || messages == sent,
             "{} of {} messages: {fault:?}",
