@@ -307,14 +307,22 @@ impl Stack {
         lines.iter().filter_map(|l| serde_json::from_str(l).ok()).map(Event).collect()
     }
 
-    /// Process ids by (role, id), as the ready line and the events since have told.
+    /// The processes of a role that run now, as the ready line and the events since have told.
     #[must_use]
-    pub fn pid(&self, role: &str, id: &str) -> Option<u32> {
-        let started = self.events().into_iter().rev().find(|event| {
-            event.text("event") == "process-started" && event.text("role") == role && event.text("id") == id
-        });
-        let started = started.and_then(|event| event.text("pid").parse().ok());
-        started.or_else(|| self.ready.processes.iter().find(|p| p.role == role && p.id == id).map(|p| p.pid))
+    pub fn running(&self, role: &str) -> Vec<Running> {
+        let mut running = self.ready.processes.clone();
+        for event in self.events() {
+            let pid = event.text("pid").parse();
+            match (event.text("event").as_str(), pid) {
+                ("process-started", Ok(pid)) => {
+                    running.push(Running { role: event.text("role"), id: event.text("id"), pid });
+                }
+                ("process-exited", Ok(pid)) => running.retain(|process| process.pid != pid),
+                _ => {}
+            }
+        }
+        running.retain(|process| process.role == role);
+        running
     }
 
     /// Runs `gopcast ARGS --data …` to its end.

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use nix::sys::signal::Signal;
 use tests::{
     aws::Aws,
@@ -82,13 +82,20 @@ fn encoder_dies(stack: &Stack, source: &Source) -> Result<String> {
     Ok(broadcast)
 }
 
-/// Kills a process and waits until it was seen to end and was started again.
+/// Kills a process, or all of its role, waits until they were seen to end and until one was started again. All, because the gateway
+/// function has as many processes as it needed at once, and one that dies is replaced only when it was the last, as in Lambda.
 fn dies_and_comes_back(stack: &Stack, role: &str, id: Option<&str>) -> Result<()> {
-    let running = stack.ready.processes.iter().find(|p| p.role == role && id.is_none_or(|id| p.id == id));
-    let pid = running.with_context(|| format!("no {role} {id:?} in {:?}", stack.ready.processes))?.pid;
     let from = stack.now();
-    signal_pid(pid, Signal::SIGKILL)?;
-    stack.event(from, "process-exited", &[("role", role), ("pid", &pid.to_string())], BACK_WITHIN)?;
+    let mut killed = stack.running(role);
+    killed.retain(|process| id.is_none_or(|id| process.id == id));
+    anyhow::ensure!(!killed.is_empty(), "no {role} {id:?} among {:?}", stack.running(role));
+    for process in &killed {
+        signal_pid(process.pid, Signal::SIGKILL)?;
+    }
+    for process in &killed {
+        let pid = process.pid.to_string();
+        stack.event(from, "process-exited", &[("role", role), ("pid", &pid)], BACK_WITHIN)?;
+    }
     stack.event(from, "process-started", &[("role", role)], BACK_WITHIN)?;
     Ok(())
 }
