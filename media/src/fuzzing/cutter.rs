@@ -20,6 +20,8 @@ const BACK_POINTER: usize = 4;
 const WAIT_MAX_MS: u32 = 60_000;
 /// Most frames of silence that one tag may bring: what a jump goes on by, at the highest sample rate.
 const SILENT_PER_TAG: u64 = 10_000;
+/// Longer than any frame of sound, in 1/90 000 s: 2048 samples of HE-AAC at 8 kHz.
+const FRAME_MAX: i64 = 23_100;
 /// Most chunks that one tag may bring: those that waited for their sound or the broadcast's start, and a hole's worth of sound alone.
 const CHUNKS_PER_TAG: usize = CLOSING_MAX + PENDING_MAX + 52;
 /// Longest chunk in ticks: the longest GOP with a last picture that is held as long as may be.
@@ -183,6 +185,21 @@ impl Sender {
             // The lead has been in a chunk before.
             let lead = usize::try_from(audio.lead).unwrap_or(usize::MAX);
             self.samples += u64::try_from(audio.sizes.len() - lead).unwrap_or(u64::MAX);
+            let rate = i64::from(audio.sample_rate);
+            let after =
+                self.previous.as_ref().and_then(|header| header.audio.as_ref()).map(|audio| audio.end);
+            // Sound that begins only when its pictures are over is that of a pause.
+            assert!(
+                header.video.as_ref().is_none_or(|video| {
+                    let behind = audio.start * 90_000 - video.start * rate;
+                    behind < rate * FRAME_MAX
+                        || audio.start * 90_000 >= video.end * rate
+                        || after == Some(audio.start)
+                }),
+                "sound from {} of {rate} Hz on, {:?}",
+                audio.start,
+                header.video.as_ref().map(|video| (video.start, video.end))
+            );
         }
         if let Some(previous) = &self.previous {
             if let (Some(a), Some(b)) = (&previous.video, &header.video) {

@@ -4,7 +4,7 @@
 //! more after the one before; then it waits for its sound, for [`SOUND_WAIT_MS`] at most. Times are relative to the first picture of the publish; the caller adds where that lies.
 //!
 //! Invariants of what comes out: it satisfies [`crate::chunk::Chunk`]'s; a GOP starts where the one before ended, to the tick, as does its
-//! sound, unless it says `discontinuity`; once there is sound every GOP has some. What can't be used is left out and counted, never
+//! sound, unless it says `discontinuity`; once there is sound every GOP has some, which begins with its pictures, give or take a frame. What can't be used is left out and counted, never
 //! passed on. Nothing here grows without bound.
 
 mod building;
@@ -215,7 +215,8 @@ impl Cutter {
 
     /// The sound's configuration; a changed one comes into force with the next GOP.
     pub fn configure_audio(&mut self, config: audio::Config) {
-        self.sound.configure(config);
+        // Where the GOP that is being built starts: without a configuration, none that is complete waits for sound.
+        self.sound.configure(config, self.chain);
     }
 
     /// The configuration that frames of sound are to be read with.

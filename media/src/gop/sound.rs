@@ -112,14 +112,20 @@ pub(super) struct Sound {
 }
 
 impl Sound {
-    pub(super) fn configure(&mut self, config: Config) {
+    /// The configuration that frames are from now on to be read with. The first one is in force at once, also in the GOP that is being built,
+    /// which starts at `from`; a changed one with the next GOP.
+    pub(super) fn configure(&mut self, config: Config, from: Ticks) {
         if self.config() == Some(&config) {
             return;
         }
-        if self.timeline.is_some() {
-            self.next_config = Some(config);
-        } else {
+        if self.timeline.is_none() {
             self.config = Some(config);
+        } else if self.config.is_none() {
+            self.config = Some(config);
+            self.origin = from;
+            self.timeline = Some(self.anew(from));
+        } else {
+            self.next_config = Some(config);
         }
         self.left_out(self.unplaced.len());
         self.unplaced.clear();
@@ -234,13 +240,33 @@ impl Sound {
     }
 
     /// Puts silence in. A hole is no longer than the clock goes on at a jump.
-    fn fill(&mut self, mut position: Ticks, samples: Ticks, ms: Millis, arrival: WallTime) {
-        let Some(data) = self.config.as_ref().map(Config::silence) else { return };
+    fn fill(&mut self, position: Ticks, samples: Ticks, ms: Millis, arrival: WallTime) {
+        let silent = self.silent(position, samples, ms, arrival);
+        self.placed.extend(silent);
+    }
+
+    /// Frames of silence from `position` on.
+    fn silent(&mut self, mut position: Ticks, samples: Ticks, ms: Millis, arrival: WallTime) -> Vec<Placed> {
+        let Some(data) = self.config.as_ref().map(Config::silence) else { return Vec::new() };
+        let mut frames = Vec::new();
         for duration in silence(samples, self.frame_samples()) {
             let from = Arrived { ms, arrival, data: data.clone() };
-            self.placed.push_back(Placed { position, duration, from, silent: true });
+            frames.push(Placed { position, duration, from, silent: true });
             position += Ticks::from(duration);
             self.stats.silent += 1;
+        }
+        frames
+    }
+
+    /// Puts silence before sound that begins a frame or more after its pictures, which are from `start` to `end`: where one of two tracks begins
+    /// later, some players skip what the other has until then.
+    fn lead_in(&mut self, start: Ticks, end: Ticks) {
+        let from = self.border(start).max(self.taken().unwrap_or(Ticks::MIN));
+        let Some(first) = self.placed.front().map(|frame| frame.position) else { return };
+        if first < self.border(end) {
+            for frame in self.silent(from, first - from, Millis::MIN, WallTime(i64::MIN)).into_iter().rev() {
+                self.placed.push_front(frame);
+            }
         }
     }
 
@@ -327,8 +353,8 @@ impl Sound {
         Some((first, last.ms - first.ms))
     }
 
-    /// Takes the frames that begin before `until`. If they end before `end`, silence follows, from `start` if there was no sound yet; without
-    /// an end, none does.
+    /// Takes the frames that begin before `until`, for a GOP of pictures from `start` to `end`: if they begin later than it or end earlier,
+    /// silence comes before or after them. Without an end, none does.
     pub(super) fn take(&mut self, start: Ticks, end: Option<Ticks>, until: Ticks) -> Option<Taken> {
         let (rate, frame) = (self.config.as_ref()?.sample_rate(), Ticks::from(self.frame_samples()));
         if let (Some(timeline), Some(end)) = (&mut self.timeline, end) {
@@ -340,6 +366,7 @@ impl Sound {
                 timeline.skip_to(from + samples);
                 self.fill(from, samples, Millis::MIN, WallTime(i64::MIN));
             }
+            self.lead_in(start, end);
         }
         let border = self.border(until);
         let count = self.placed.iter().take_while(|frame| frame.position < border).count();

@@ -171,7 +171,25 @@ fn sound_that_changes_while_pictures_pause_is_heard() {
 }
 
 #[test]
-fn sound_that_is_configured_after_the_first_gops_is_all_heard() {
+fn sound_that_is_configured_within_the_first_gop_is_in_its_chunk() {
+    let mut feed = Feed::new(0);
+    feed.show(900, 2_000);
+    feed.sample_rate = 48_000;
+    feed.configure_audio();
+    for frame in 0..=42 {
+        feed.sound_at(frame * 1024 / 48, 900);
+    }
+    feed.show(6_000, 2_000);
+    let chunks = feed.end();
+    let starts: Vec<_> =
+        chunks.iter().filter_map(|chunk| chunk.header.audio.as_ref()).map(|track| track.start).collect();
+    assert_eq!((starts.len(), starts[0]), (chunks.len(), 0), "{starts:?}");
+    let sound = feed.assembler.stats().gop.sound;
+    assert!(sound.left_out <= 1 && sound.silent <= 2, "{sound:?}");
+}
+
+#[test]
+fn sound_that_is_configured_after_the_first_gop_begins_with_the_second() {
     let mut feed = Feed::new(0);
     feed.show(900, 500);
     feed.sample_rate = 48_000;
@@ -181,10 +199,29 @@ fn sound_that_is_configured_after_the_first_gops_is_all_heard() {
     }
     feed.show(6_000, 500);
     let chunks = feed.end();
-    let tracks: Vec<_> = chunks.iter().filter_map(|chunk| chunk.header.audio.as_ref()).collect();
-    assert_eq!(tracks[0].start, 0);
+    assert_eq!(chunks[0].header.audio, None);
+    let tracks: Vec<_> = chunks[1..].iter().filter_map(|chunk| chunk.header.audio.as_ref()).collect();
+    assert_eq!(tracks.len(), chunks.len() - 1);
+    let early = 24_000 - tracks[0].start;
+    assert!((0..1024).contains(&early), "{early} samples before the pictures");
+    // What lies before is not shown: the pictures of that time have gone without.
     let sound = feed.assembler.stats().gop.sound;
-    assert!(sound.left_out <= 1 && sound.silent <= 2, "{sound:?}");
+    assert!((22..=24).contains(&sound.left_out) && sound.silent <= 2, "{sound:?}");
+}
+
+#[test]
+fn sound_that_begins_behind_the_first_picture_has_silence_before_it() {
+    let mut feed = Feed::new(48_000);
+    feed.drop_sound = Some(0..700);
+    feed.show(4_000, 2_000);
+    let chunks = feed.end();
+    let audio = chunks[0].header.audio.as_ref().unwrap();
+    assert_eq!(audio.start, 0);
+    let silent = aac::silence(2);
+    let first = chunks[0].audio_samples().iter().position(|sample| *sample != silent).unwrap();
+    let first: u32 = audio.durations[..first].iter().sum();
+    assert!((33_600..33_600 + 1024 + 48).contains(&first), "{first}");
+    assert_eq!(feed.assembler.stats().gop.sound.left_out, 0);
 }
 
 #[test]
