@@ -62,7 +62,7 @@ struct Field<'a> {
 type Misbehaviour = fn(&Field<'_>, &str) -> Result<()>;
 
 /// The table. Those with a live get on air.
-const TABLE: [(&str, Misbehaviour); 21] = [
+const TABLE: [(&str, Misbehaviour); 22] = [
     ("garbage-for-tls", garbage_for_tls),
     ("slow-tls", slow_tls),
     ("silent-socket", silent_socket),
@@ -78,6 +78,7 @@ const TABLE: [(&str, Misbehaviour); 21] = [
     ("corrupt-pictures", corrupt_pictures),
     ("jumping-stamps", jumping_stamps),
     ("new-size", new_size),
+    ("pausing-pictures", pausing_pictures),
     ("late-sound", late_sound),
     ("long-gop", long_gop),
     ("open-gop", open_gop),
@@ -342,6 +343,27 @@ fn new_size(field: &Field<'_>, live: &str) -> Result<()> {
     let url = field.stack.vod_url(live, &ended.text("broadcast"));
     let mpd = String::from_utf8(field.stack.http.body(&url)?)?;
     anyhow::ensure!(mpd.matches("<Period").count() == 2, "one Period for each size:\n{mpd}");
+    Ok(())
+}
+
+/// Pictures that stop while sound goes on, and return.
+fn pausing_pictures(field: &Field<'_>, live: &str) -> Result<()> {
+    let mut client = field.on_air(live)?;
+    let pause = Duration::from_secs(2)..Duration::from_secs(10);
+    let tags: Vec<_> = until(&field.small, 13)
+        .filter(|tag| tag.kind != VIDEO || is_config(tag) || !pause.contains(&tag.time))
+        .cloned()
+        .collect();
+    anyhow::ensure!(client.stream(&tags, Duration::ZERO), "it was cut");
+    client.hears("no-video", MACHINE)?;
+    field.whole(&mut client, live, pictures(tags.iter()))?;
+    let ended = field.stack.event(0, "replay-ready", &[("live", live)], FINISHED_WITHIN)?;
+    // What is shown of sound alone covers nothing of the pictures that return.
+    let late =
+        |event: &tests::stack::Event| event.text("event") == "chunk-late" && event.text("live") == live;
+    anyhow::ensure!(!field.stack.events().iter().any(late), "pictures came too late for the live stream");
+    let (code, said) = field.stack.verify(&ended.text("broadcast"))?;
+    anyhow::ensure!(code == 0, "{said}");
     Ok(())
 }
 

@@ -199,6 +199,18 @@ fn a_deleted_row_is_found_wherever_it_was() {
 }
 
 #[test]
+fn sound_alone_begins_with_a_frame_after_the_pictures() {
+    let with = |later: i64| {
+        let mut e = whole();
+        e.rows[2].start += later;
+        e.rows[2].segments.retain(|segment| segment.rung == AUDIO_RUNG);
+        faults(&e).into_iter().filter(|fault| fault.contains("a hole of")).count()
+    };
+    assert_eq!(with(1_800), 0);
+    assert_eq!(with(12_961), 1);
+}
+
+#[test]
 fn order_timeline_and_epochs() {
     let mut e = whole();
     e.rows[1].pos = pos(1, 2);

@@ -354,7 +354,8 @@ impl Sound {
     }
 
     /// Takes the frames that begin before `until`, for a GOP of pictures from `start` to `end`: if they begin later than it or end earlier,
-    /// silence comes before or after them. Without an end, none does.
+    /// silence comes before or after them. Without an end it takes those that end before `until`, as they are: pictures that follow begin no
+    /// earlier than what came before them ended.
     pub(super) fn take(&mut self, start: Ticks, end: Option<Ticks>, until: Ticks) -> Option<Taken> {
         let (rate, frame) = (self.config.as_ref()?.sample_rate(), Ticks::from(self.frame_samples()));
         if let (Some(timeline), Some(end)) = (&mut self.timeline, end) {
@@ -368,8 +369,12 @@ impl Sound {
             }
             self.lead_in(start, end);
         }
-        let border = self.border(until);
-        let count = self.placed.iter().take_while(|frame| frame.position < border).count();
+        let (border, last) = (self.border(until), scale_down(until, VIDEO_TIMESCALE, rate));
+        let belongs = |frame: &&Placed| match end {
+            Some(_) => frame.position < border,
+            None => frame.position + Ticks::from(frame.duration) <= last,
+        };
+        let count = self.placed.iter().take_while(belongs).count();
         let taken: Vec<Placed> = self.placed.drain(..count).collect();
         let (start, end) =
             (taken.first()?.position, taken.last().map(|last| last.position + Ticks::from(last.duration))?);
@@ -412,6 +417,11 @@ impl Sound {
 /// The first position at `rate` that does not lie before `ticks` of 1/90 000 s.
 fn border(ticks: Ticks, rate: u32) -> Ticks {
     scale_up(ticks, VIDEO_TIMESCALE, rate)
+}
+
+/// Rescales, rounding down. Saturates as [`scale_up`] does.
+fn scale_down(ticks: Ticks, from: u32, to: u32) -> Ticks {
+    scale_up(ticks.saturating_neg(), from, to).saturating_neg()
 }
 
 /// Rescales, rounding up. Saturates at the range of `i64`, as [`rescale`] does.

@@ -281,6 +281,9 @@ fn pictures_that_stop_and_return() {
         let (a, b) = (pair[0].header.audio.as_ref().unwrap(), pair[1].header.audio.as_ref().unwrap());
         assert_eq!(a.end, b.start);
     }
+    // Nothing covers the place of the pictures that return; a frame had not come when they did.
+    let alone = chunks[back - 1].header.audio.as_ref().unwrap();
+    assert!((20_000 * 48 - 2 * 1024..=20_000 * 48).contains(&alone.end), "{}", alone.end);
 }
 
 #[test]
