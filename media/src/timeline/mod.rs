@@ -29,6 +29,10 @@ pub const AHEAD_MAX_MS: i64 = 100_000;
 /// By how much that grows, in parts of a thousand of the time passed: twice what a publisher's clock may be off for an edge to read on.
 const AHEAD_PER_MILLE: i64 = 2;
 
+/// A stamp that goes on by so many ms more than the time that has passed since the one before, and so runs ahead of its arrival by as much, is a
+/// jump: a pause, or frames that were dropped, would have taken their time. More than bad starts and bursts make up.
+pub const LEAP_MS: i64 = 2_000;
+
 /// Tracks whose stamps are this near, in ms, agree: a track that comes back to the other after a stray stamp does not jump.
 const TOGETHER_MS: u64 = 1_000;
 
@@ -75,7 +79,7 @@ impl Clock {
     /// Unwraps the next stamp of a track.
     ///
     /// A stamp that would go back by more than [`JUMP_BACK_MS`], or that lies more than [`JUMP_FORWARD_MS`] ahead, is taken to follow the other track, if that is near, or else to be as much later than what came last as it
-    /// arrived later. So is one that would be more than [`AHEAD_MAX_MS`] ahead of its arrival.
+    /// arrived later. So is one that leaps ahead by [`LEAP_MS`], or that would be more than [`AHEAD_MAX_MS`] ahead of its arrival.
     pub fn stamp(&mut self, track: Track, raw: u32, arrival: WallTime) -> Stamp {
         // The clock on the wall may be put back in mid-show; no time is lost by that.
         if let (Some(first), Some(arrived)) = (&mut self.first, self.arrived.replace(arrival)) {
@@ -93,18 +97,18 @@ impl Clock {
             // The other track may be ahead of this one as well as behind it.
             (other.ms - JUMP_FORWARD_MS..=other.ms + JUMP_FORWARD_MS).contains(ms)
         });
+        let now = |last: Last| last.ms.saturating_add(elapsed_ms(last.arrival, arrival));
+        let leaps = |own: Last, ms: Millis| {
+            ms > now(own).saturating_add(LEAP_MS) && ms > self.latest(arrival, LEAP_MS)
+        };
         let follows = match (by_own, by_other) {
-            (Some((own, ms)), _) if near(own, ms) => Some(ms),
-            (Some((own, _)), Some((other, ms)))
-                if ms >= own.ms - JUMP_BACK_MS || other.ms.abs_diff(ms) <= TOGETHER_MS =>
-            {
-                Some(ms)
-            }
+            (Some((own, ms)), _) if near(own, ms) && !leaps(own, ms) => Some(ms),
+            (_, Some((other, ms))) if other.ms.abs_diff(ms) <= TOGETHER_MS => Some(ms),
+            (Some((own, _)), Some((_, ms))) if ms >= own.ms - JUMP_BACK_MS && !leaps(own, ms) => Some(ms),
             (None, Some((_, ms))) => Some(ms),
             _ => None,
         };
-        let now = |last: Last| last.ms.saturating_add(elapsed_ms(last.arrival, arrival));
-        let (ms, jumped) = match follows.filter(|ms| *ms <= self.latest(arrival)) {
+        let (ms, jumped) = match follows.filter(|ms| *ms <= self.latest(arrival, AHEAD_MAX_MS)) {
             Some(ms) => (ms, false),
             None => match own.into_iter().chain(other).map(now).max() {
                 Some(ms) => (ms, true),
@@ -120,11 +124,11 @@ impl Clock {
         Stamp { ms, jumped }
     }
 
-    /// The latest time that what arrives then may be of.
-    fn latest(&self, arrival: WallTime) -> Millis {
+    /// The latest time that what arrives then is of if it may run `ahead` by so many ms, and by what the publisher's clock may be off.
+    fn latest(&self, arrival: WallTime, ahead: i64) -> Millis {
         let Some(first) = self.first else { return Millis::MAX };
         let passed = arrival.micros_since(first.arrival).max(0) / 1000;
-        let ahead = AHEAD_MAX_MS.saturating_add(passed / 1000 * AHEAD_PER_MILLE);
+        let ahead = ahead.saturating_add(passed / 1000 * AHEAD_PER_MILLE);
         first.ms.saturating_add(passed).saturating_add(ahead)
     }
 }
@@ -206,6 +210,39 @@ mod tests {
     }
 
     #[test]
+    fn a_leap_that_took_no_time_is_a_jump_and_a_pause_is_none() {
+        for leap in [2_100, 5_000, 9_900] {
+            let mut clock = Clock::default();
+            clock.stamp(Track::Video, 1000, at(0));
+            clock.stamp(Track::Audio, 1010, at(10));
+            let ahead = u32::try_from(leap).unwrap();
+            assert_eq!(clock.stamp(Track::Audio, 1033 + ahead, at(33)), Stamp { ms: 1033, jumped: true });
+            assert_eq!(clock.stamp(Track::Video, 1040 + ahead, at(40)), Stamp { ms: 1040, jumped: false });
+            assert_eq!(clock.stamp(Track::Audio, 1054 + ahead, at(54)), Stamp { ms: 1054, jumped: false });
+            // Nothing came for as long as the stamps say.
+            let then = at(54 + leap);
+            assert_eq!(
+                clock.stamp(Track::Video, 1054 + 2 * ahead, then),
+                Stamp { ms: 1054 + leap, jumped: false }
+            );
+        }
+    }
+
+    #[test]
+    fn pictures_that_were_dropped_in_a_stall_are_no_jump() {
+        let mut clock = Clock::default();
+        for n in 0..100 {
+            clock.stamp(Track::Video, n * 40, at(i64::from(n) * 40));
+        }
+        // For 9 s nothing comes through; then all at once, without the pictures of the first 8 s.
+        for n in 0..9_000u32 / 40 {
+            let ms = 4_000 + n * 40;
+            let track = if n < 200 { Track::Audio } else { Track::Video };
+            assert_eq!(clock.stamp(track, ms, at(13_000)), Stamp { ms: ms.into(), jumped: false });
+        }
+    }
+
+    #[test]
     fn a_stray_stamp_moves_nothing_after_it() {
         let mut clock = Clock::default();
         for (track, raw) in [(Track::Video, 0), (Track::Audio, 10), (Track::Audio, 3_000), (Track::Video, 33)]
@@ -255,8 +292,9 @@ mod tests {
     #[test]
     fn jitter_and_pauses_are_no_jumps() {
         let mut clock = Clock::default();
-        for (raw, ms) in [(5000, 5000), (4600, 4600), (14_000, 14_000), (14_000, 14_000)] {
-            assert_eq!(clock.stamp(Track::Video, raw, at(0)), Stamp { ms, jumped: false });
+        for (raw, arrival) in [(5000u32, 0), (4600, 0), (14_000, 9_000), (14_000, 9_000)] {
+            let stamp = clock.stamp(Track::Video, raw, at(arrival));
+            assert_eq!(stamp, Stamp { ms: raw.into(), jumped: false });
         }
     }
 
