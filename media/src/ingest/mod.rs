@@ -179,7 +179,7 @@ impl Assembler {
             Ok(flv::Video::End | flv::Video::Nothing) => return Ok(()),
             Err(error) => self.fault(&error)?,
         }
-        self.heard(arrival, damaged);
+        self.heard(arrival, self.damaged == damaged);
         self.drain();
         Ok(())
     }
@@ -189,7 +189,7 @@ impl Assembler {
     /// # Errors
     /// A fatal verdict; nothing but [`Self::finish`] makes sense afterwards.
     pub fn audio(&mut self, arrival: WallTime, timestamp: u32, body: &Bytes) -> Result<(), Verdict> {
-        let damaged = self.damaged;
+        let (damaged, mut configured) = (self.damaged, true);
         match flv::audio(body) {
             Ok(flv::Audio::Config { codec, record }) => {
                 let config = audio::Config::parse(codec, &record).map_err(|error| error.verdict())?;
@@ -201,6 +201,7 @@ impl Assembler {
             }
             Ok(flv::Audio::Frame { codec, data }) => {
                 let ms = self.stamp(Track::Audio, timestamp, arrival);
+                configured = self.cutter.audio_config().is_some();
                 if self.cutter.audio_config().is_none_or(|config| config.codec() == codec) {
                     self.cutter.frame(arrival, ms, data);
                 } else {
@@ -211,7 +212,7 @@ impl Assembler {
             Ok(flv::Audio::Nothing) => return Ok(()),
             Err(error) => self.fault(&error)?,
         }
-        self.heard(arrival, damaged);
+        self.heard(arrival, configured && self.damaged == damaged);
         self.drain();
         Ok(())
     }
@@ -231,9 +232,9 @@ impl Assembler {
         Ok(())
     }
 
-    /// Takes note of a message, before which so many had been damaged.
-    fn heard(&mut self, arrival: WallTime, damaged: u64) {
-        if self.damaged == damaged {
+    /// Takes note of a message that could, or could not, be read.
+    fn heard(&mut self, arrival: WallTime, readable: bool) {
+        if readable {
             self.unreadable_since = None;
         } else {
             self.unreadable_since.get_or_insert(arrival);

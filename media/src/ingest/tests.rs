@@ -49,6 +49,17 @@ fn who_sends_nothing_that_can_be_read_is_told() {
     }
     assert_eq!(unreadable(&mut feed, 8_000).unwrap_err().code, Code::Unreadable);
 
+    // Sound alone whose configuration has not come is nothing either.
+    let mut feed = Feed::new(48_000);
+    let mut sound = |ms| {
+        feed.sound_at(ms, ms);
+        feed.assembler.tick(at(ms))
+    };
+    for ms in (0..8_000).step_by(20) {
+        assert_eq!(sound(ms), Ok(()), "at {ms}");
+    }
+    assert_eq!(sound(8_000).unwrap_err().code, Code::Unreadable);
+
     // Sound among it is enough.
     let mut feed = Feed::new(48_000);
     feed.configure_audio();
