@@ -131,7 +131,8 @@ pub fn read_file(file: &Path) -> Result<Vec<Picture>> {
         .args(["-err_detect", "crccheck+bitstream+buffer+explode", "-i"])
         .arg(file)
         .args(["-map", "0:v:0", "-fps_mode", "passthrough", "-vf", &read_filter()])
-        .args(["-f", "rawvideo", "-"])
+        // In the file's own ticks: counted in frames, pictures that are near each other would have the same time.
+        .args(["-enc_time_base", "1:90000", "-f", "rawvideo", "-"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

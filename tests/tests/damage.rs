@@ -1,5 +1,5 @@
 //! Publishes that are damaged at random, several at once: whatever arrives, no process ends, no log holds an error, and what is kept of each
-//! broadcast is whole. The damage of a seed is always the same.
+//! broadcast is whole and plays. The damage of a seed is always the same.
 
 use std::{
     thread,
@@ -8,6 +8,8 @@ use std::{
 
 use anyhow::{Context, Result};
 use tests::{
+    check,
+    presentation::Presentation,
     publisher::{Tag, tags_of},
     rtmp::{AUDIO, Client, DATA, VIDEO},
     source::{Format, Source},
@@ -230,5 +232,10 @@ fn publish(stack: &Stack, address: &str, live: &str, sent: &[Sent]) -> Result<bo
     let over = stack.event(0, "replay-ready", &of_live, OVER_WITHIN)?;
     let (code, said) = stack.verify(&over.text("broadcast"))?;
     anyhow::ensure!(code == 0, "{said}");
+    let url = stack.vod_url(live, &over.text("broadcast"));
+    let replay = Presentation::fetch(&stack.http, &url)?;
+    check::structure(&replay)?;
+    check::rules(&replay)?;
+    check::alone(&replay)?;
     Ok(true)
 }
