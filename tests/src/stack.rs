@@ -364,6 +364,16 @@ impl Stack {
         Ok((out.status.code().context("verify was killed")?, said))
     }
 
+    /// Proves with [`Self::verify`] that a broadcast is whole.
+    ///
+    /// # Errors
+    /// When it is not, with what `verify` found.
+    pub fn whole(&self, broadcast: &str) -> Result<()> {
+        let (code, said) = self.verify(broadcast)?;
+        anyhow::ensure!(code == 0, "verify of {broadcast}: {code}\n{said}");
+        Ok(())
+    }
+
     /// All log lines of all processes, and what `gopcast up` itself wrote.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use fastrand::Rng;
 use tests::{
     check,
     presentation::Presentation,
@@ -62,7 +63,7 @@ enum Damage {
     OtherHeader,
     /// A message of anything comes before it.
     Junk,
-    /// It comes after the one that follows.
+    /// It comes before the one before it.
     Swapped,
 }
 
@@ -83,103 +84,77 @@ const DAMAGES: [Damage; 14] = [
     Damage::Swapped,
 ];
 
-/// SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014).
-struct Chance(u64);
-
-impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.next() % u64::try_from(limit.max(1)).unwrap_or(1)).unwrap_or(0)
-    }
-
-    fn byte(&mut self) -> u8 {
-        self.next().to_le_bytes()[0]
-    }
-
-    fn of<T: Copy>(&mut self, all: &[T]) -> T {
-        all[self.below(all.len())]
-    }
-}
-
-/// What is sent: when, with which stamp, and what.
-struct Sent {
-    due: Duration,
-    stamp: i64,
-    tag: Tag,
-}
-
-/// A show, damaged: a tag in twenty to a tag in three hundred, in up to four ways.
-fn damaged(show: &[Tag], other: &[Tag], seed: u64) -> Vec<Sent> {
-    let mut chance = Chance(seed);
-    let one_in = chance.of(&[20, 60, 300]);
-    let ways: Vec<_> = (0..=chance.below(4)).map(|_| chance.of(&DAMAGES)).collect();
+/// A show, damaged: a tag in twenty to a tag in three hundred, in up to five ways. What is sent at its tags' times, each with its stamp.
+fn damaged(show: &[Tag], other: &[Tag], seed: u64) -> Vec<(i64, Tag)> {
+    let mut chance = Rng::with_seed(seed);
+    let one_in = of(&mut chance, &[20, 60, 300]);
+    let ways: Vec<_> = (0..chance.usize(1..=5)).map(|_| of(&mut chance, &DAMAGES)).collect();
     let headers: Vec<_> =
         other.iter().filter(|tag| tag.kind != DATA && tag.body.get(1) == Some(&0)).collect();
-    let mut sent: Vec<Sent> = Vec::new();
+    let mut sent: Vec<(i64, Tag)> = Vec::new();
     let (mut moved, mut lost_until, mut unseen_until) = (0i64, Duration::ZERO, Duration::ZERO);
     for tag in show {
         let mut tag = tag.clone();
-        if tag.time < lost_until || (tag.kind == VIDEO && tag.time < unseen_until) {
+        let time = tag.time;
+        if time < lost_until || (tag.kind == VIDEO && time < unseen_until) {
             continue;
         }
-        let stamp = i64::try_from(tag.time.as_millis()).unwrap_or(0);
-        let due = tag.time;
+        let stamp = i64::try_from(time.as_millis()).unwrap_or(0);
+        let damage = (chance.u32(0..one_in) == 0).then(|| of(&mut chance, &ways));
         let mut copies = 1;
-        if chance.below(one_in) == 0 {
-            match chance.of(&ways) {
-                Damage::Payload => {
-                    for _ in 0..=chance.below(40) {
-                        let at = 5 + chance.below(tag.body.len().saturating_sub(5));
-                        let byte = chance.byte();
-                        tag.body.get_mut(at).into_iter().for_each(|place| *place = byte);
-                    }
+        match damage {
+            None => {}
+            Some(Damage::Payload) => {
+                for _ in 0..chance.usize(1..=40) {
+                    alter(&mut chance, tag.body.get_mut(5..).unwrap_or_default());
                 }
-                Damage::Byte => {
-                    let (at, byte) = (chance.below(tag.body.len()), chance.byte());
-                    tag.body.get_mut(at).into_iter().for_each(|place| *place = byte);
-                }
-                Damage::Cut => tag.body.truncate(chance.below(tag.body.len() + 1)),
-                Damage::Empty => tag.body.clear(),
-                Damage::Lost => copies = 0,
-                Damage::AllLost => lost_until = due + Duration::from_secs(chance.next() % 8),
-                Damage::PicturesLost => unseen_until = due + Duration::from_secs(chance.next() % 10),
-                Damage::Repeated => copies += 1 + chance.below(3),
-                Damage::Ahead => moved += chance.of(&[300, 1_500, 4_000, 9_000, 60_000, 1 << 30]),
-                Damage::Back => moved -= chance.of(&[20, 300, 1_500, 9_000, 60_000]),
-                Damage::Flag => tag.body.first_mut().into_iter().for_each(|flags| *flags ^= 0x30),
-                Damage::OtherHeader => {
-                    sent.push(Sent { due, stamp: stamp + moved, tag: (*chance.of(&headers)).clone() });
-                }
-                Damage::Junk => {
-                    let kind = chance.of(&[AUDIO, VIDEO, DATA, 1, 3, 4, 6, 15, 17, 22]);
-                    let body = (0..chance.below(300)).map(|_| chance.byte()).collect();
-                    sent.push(Sent { due, stamp: stamp + moved, tag: Tag { kind, body, time: due } });
-                }
-                Damage::Swapped => {
-                    if let Some(before) = sent.pop() {
-                        sent.push(Sent { due, stamp: stamp + moved, tag: tag.clone() });
-                        sent.push(before);
-                        copies = 0;
-                    }
+            }
+            Some(Damage::Byte) => alter(&mut chance, &mut tag.body),
+            Some(Damage::Cut) => tag.body.truncate(chance.usize(0..=tag.body.len())),
+            Some(Damage::Empty) => tag.body.clear(),
+            Some(Damage::Lost) => copies = 0,
+            Some(Damage::AllLost) => lost_until = time + Duration::from_secs(chance.u64(0..8)),
+            Some(Damage::PicturesLost) => unseen_until = time + Duration::from_secs(chance.u64(0..10)),
+            Some(Damage::Repeated) => copies += chance.usize(1..=3),
+            Some(Damage::Ahead) => moved += of(&mut chance, &[300, 1_500, 4_000, 9_000, 60_000, 1 << 30]),
+            Some(Damage::Back) => moved -= of(&mut chance, &[20, 300, 1_500, 9_000, 60_000]),
+            Some(Damage::Flag) => tag.body.first_mut().into_iter().for_each(|flags| *flags ^= 0x30),
+            Some(Damage::OtherHeader) => {
+                sent.push((stamp + moved, Tag { time, ..of(&mut chance, &headers).clone() }));
+            }
+            Some(Damage::Junk) => {
+                let kind = of(&mut chance, &[AUDIO, VIDEO, DATA, 1, 3, 4, 6, 15, 17, 22]);
+                let body = (0..chance.usize(0..300)).map(|_| chance.u8(..)).collect();
+                sent.push((stamp + moved, Tag { kind, body, time }));
+            }
+            Some(Damage::Swapped) => {
+                if let Some(before) = sent.pop() {
+                    sent.extend([(stamp + moved, tag.clone()), before]);
+                    copies = 0;
                 }
             }
         }
-        sent.extend((0..copies).map(|_| Sent { due, stamp: stamp + moved, tag: tag.clone() }));
+        sent.extend((0..copies).map(|_| (stamp + moved, tag.clone())));
     }
     sent
 }
 
+/// One of those, of which there are some.
+fn of<T: Copy>(chance: &mut Rng, all: &[T]) -> T {
+    all[chance.usize(0..all.len())]
+}
+
+/// Makes one byte, if there is any, another.
+fn alter(chance: &mut Rng, bytes: &mut [u8]) {
+    if !bytes.is_empty() {
+        bytes[chance.usize(0..bytes.len())] = chance.u8(..);
+    }
+}
+
 #[test]
 fn whatever_arrives_what_is_kept_is_whole() -> Result<()> {
-    let of = |format| Source::new(format).and_then(|source| tags_of(&source));
-    let (show, other) = (of(SHOW)?, of(Format { width: 192, height: 112, mark: 4, ..SHOW })?);
+    let tags = |format| Source::new(format).and_then(|source| tags_of(&source));
+    let (show, other) = (tags(SHOW)?, tags(Format { width: 192, height: 112, mark: 4, ..SHOW })?);
     let address = free_address()?;
     let name = |seed: u64| format!("seed-{seed}");
     let stack = Options::lives((0..SEEDS).map(name)).encoders(1).rtmp(&address).start()?;
@@ -210,11 +185,11 @@ fn whatever_arrives_what_is_kept_is_whole() -> Result<()> {
 }
 
 /// Sends what there is to send until it is cut off, and proves what is kept of it; whether that is anything.
-fn publish(stack: &Stack, address: &str, live: &str, sent: &[Sent]) -> Result<bool> {
+fn publish(stack: &Stack, address: &str, live: &str, sent: &[(i64, Tag)]) -> Result<bool> {
     let mut client = Client::on_air(address, &stack.live(live)?.key)?;
     let began = Instant::now();
-    let cut = sent.iter().any(|Sent { due, stamp, tag }| {
-        thread::sleep((began + *due).saturating_duration_since(Instant::now()));
+    let cut = sent.iter().any(|(stamp, tag)| {
+        thread::sleep((began + tag.time).saturating_duration_since(Instant::now()));
         // Stamps are modulo 2³².
         let stamp = u32::try_from(stamp.rem_euclid(1 << 32)).unwrap_or(0);
         client.tag(tag, stamp).is_err()
@@ -230,8 +205,7 @@ fn publish(stack: &Stack, address: &str, live: &str, sent: &[Sent]) -> Result<bo
         return Ok(false);
     }
     let over = stack.event(0, "replay-ready", &of_live, OVER_WITHIN)?;
-    let (code, said) = stack.verify(&over.text("broadcast"))?;
-    anyhow::ensure!(code == 0, "{said}");
+    stack.whole(&over.text("broadcast"))?;
     let url = stack.vod_url(live, &over.text("broadcast"));
     let replay = Presentation::fetch(&stack.http, &url)?;
     check::structure(&replay)?;

@@ -100,7 +100,5 @@ fn replay(stack: &Stack, source: &Source, live: &str) -> Result<()> {
     }
     check::alone(&replay).with_context(|| format!("{:?}", source.format))?;
     delivery::check(&stack.http, &replay)?;
-    let (code, said) = stack.verify(&broadcast)?;
-    anyhow::ensure!(code == 0, "verify of {live}: {code}\n{said}");
-    Ok(())
+    stack.whole(&broadcast)
 }

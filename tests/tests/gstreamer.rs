@@ -26,7 +26,6 @@ fn gstreamer_publishes() -> Result<()> {
     let ready = stack.event(0, "replay-ready", &[("live", "shop")], REPLAY_WITHIN)?;
     let broadcast = ready.text("broadcast");
     check::replay(&Presentation::fetch(&stack.http, &stack.vod_url("shop", &broadcast))?, &source)?;
-    let (code, said) = stack.verify(&broadcast)?;
-    anyhow::ensure!(code == 0, "verify: {code}\n{said}");
+    stack.whole(&broadcast)?;
     stack.stop()
 }

@@ -87,8 +87,7 @@ fn hls_and_timed_events() -> Result<()> {
     let text = String::from_utf8(stack.http.get(&stack.vod_url(LIVE, &broadcast))?.body)?;
     event_stream(&text, &event)?;
     read_by_ffmpeg(&stable, source.format.pictures())?;
-    let (code, said) = stack.verify(&broadcast)?;
-    anyhow::ensure!(code == 0, "verify: {code}\n{said}");
+    stack.whole(&broadcast)?;
     stack.stop()
 }
 

@@ -132,8 +132,7 @@ fn each_is_told_and_a_good_show_beside_them_loses_nothing() -> Result<()> {
     let amiss =
         |event: &tests::stack::Event| bad.contains(&&*event.text("event")) && event.text("live") == "good";
     anyhow::ensure!(!stack.events().iter().any(amiss), "the good show was harmed");
-    let (code, said) = stack.verify(&ended.text("broadcast"))?;
-    anyhow::ensure!(code == 0, "{said}");
+    stack.whole(&ended.text("broadcast"))?;
     stack.stop()
 }
 
@@ -365,9 +364,7 @@ fn pausing_pictures(field: &Field<'_>, live: &str) -> Result<()> {
     let late =
         |event: &tests::stack::Event| event.text("event") == "chunk-late" && event.text("live") == live;
     anyhow::ensure!(!field.stack.events().iter().any(late), "pictures came too late for the live stream");
-    let (code, said) = field.stack.verify(&ended.text("broadcast"))?;
-    anyhow::ensure!(code == 0, "{said}");
-    Ok(())
+    field.stack.whole(&ended.text("broadcast"))
 }
 
 /// Sound a second behind its pictures.

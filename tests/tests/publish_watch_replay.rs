@@ -108,8 +108,7 @@ fn live_manifests(stack: &Stack, live: &str, broadcast: &str, on_air_ms: i64) ->
 }
 
 fn whole_by_the_ledger(stack: &Stack, broadcast: &str) -> Result<()> {
-    let (code, said) = stack.verify(broadcast)?;
-    anyhow::ensure!(code == 0, "verify: {code}\n{said}");
+    stack.whole(broadcast)?;
     let listed = stack.broadcasts("shop")?;
     let [only] = listed.as_slice() else { anyhow::bail!("{} broadcasts", listed.len()) };
     assert_eq!((only.broadcast.as_str(), only.live.as_str(), only.publishes), (broadcast, "shop", 1));

@@ -53,8 +53,7 @@ fn three_lives_do_not_mix() -> Result<()> {
     for ((source, live), broadcast) in sources.iter().zip(LIVES).zip(&broadcasts) {
         stack.event(0, "replay-ready", &[("live", live), ("broadcast", broadcast)], REPLAY_WITHIN)?;
         check::replay(&Presentation::fetch(&stack.http, &stack.vod_url(live, broadcast))?, source)?;
-        let (code, said) = stack.verify(broadcast)?;
-        anyhow::ensure!(code == 0, "verify of {live}: {code}\n{said}");
+        stack.whole(broadcast)?;
     }
     stack.stop()
 }

@@ -181,42 +181,38 @@ fn sound_that_changes_while_pictures_pause_is_heard() {
     assert!(feed.assembler.stats().gop.sound.left_out <= 1, "{:?}", feed.assembler.stats());
 }
 
-#[test]
-fn sound_that_is_configured_within_the_first_gop_is_in_its_chunk() {
+/// A show with GOPs of so many ms whose sound, of all its time, comes from 900 ms on: its chunks, and what became of the sound.
+fn sound_from_900_ms_on(gop: i64) -> (Vec<Chunk>, gop::SoundStats) {
     let mut feed = Feed::new(0);
-    feed.show(900, 2_000);
+    feed.show(900, gop);
     feed.sample_rate = 48_000;
     feed.configure_audio();
     for frame in 0..=42 {
         feed.sound_at(frame * 1024 / 48, 900);
     }
-    feed.show(6_000, 2_000);
+    feed.show(6_000, gop);
     let chunks = feed.end();
+    (chunks, feed.assembler.stats().gop.sound)
+}
+
+#[test]
+fn sound_that_is_configured_within_the_first_gop_is_in_its_chunk() {
+    let (chunks, sound) = sound_from_900_ms_on(2_000);
     let starts: Vec<_> =
         chunks.iter().filter_map(|chunk| chunk.header.audio.as_ref()).map(|track| track.start).collect();
     assert_eq!((starts.len(), starts[0]), (chunks.len(), 0), "{starts:?}");
-    let sound = feed.assembler.stats().gop.sound;
     assert!(sound.left_out <= 1 && sound.silent <= 2, "{sound:?}");
 }
 
 #[test]
 fn sound_that_is_configured_after_the_first_gop_begins_with_the_second() {
-    let mut feed = Feed::new(0);
-    feed.show(900, 500);
-    feed.sample_rate = 48_000;
-    feed.configure_audio();
-    for frame in 0..=42 {
-        feed.sound_at(frame * 1024 / 48, 900);
-    }
-    feed.show(6_000, 500);
-    let chunks = feed.end();
+    let (chunks, sound) = sound_from_900_ms_on(500);
     assert_eq!(chunks[0].header.audio, None);
     let tracks: Vec<_> = chunks[1..].iter().filter_map(|chunk| chunk.header.audio.as_ref()).collect();
     assert_eq!(tracks.len(), chunks.len() - 1);
     let early = 24_000 - tracks[0].start;
     assert!((0..1024).contains(&early), "{early} samples before the pictures");
     // What lies before is not shown: the pictures of that time have gone without.
-    let sound = feed.assembler.stats().gop.sound;
     assert!((22..=24).contains(&sound.left_out) && sound.silent <= 2, "{sound:?}");
 }
 
