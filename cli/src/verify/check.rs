@@ -26,8 +26,8 @@ const JUMP_MIN: Ticks = 22_500;
 /// hole does not know yet where the frames of the publisher that returns begin.
 const SOUND_SEAM: u64 = 1024;
 
-/// Sound that is alone on the timeline begins with the first frame after the pictures before it: so many ticks later at most. The
-/// longest frames, 1024 samples of AAC at 8 kHz, are 11 520.
+/// Sound that is alone on the timeline begins with the first frame after the pictures before it: so many ticks later at most: more
+/// than the 11 520 of 1024 samples of AAC at 8 kHz, the lowest rate in use.
 const FRAME_MAX: Ticks = 12_960;
 
 /// Judges.

@@ -20,7 +20,7 @@ const BACK_POINTER: usize = 4;
 const WAIT_MAX_MS: u32 = 60_000;
 /// Most frames of silence that one tag may bring: what a jump goes on by, at the highest sample rate.
 const SILENT_PER_TAG: u64 = 10_000;
-/// Longer than any frame of sound, in 1/90 000 s: the longest, 1024 samples of AAC at 8 kHz, are 11 520.
+/// Longer than any frame of sound, in 1/90 000 s: the longest, 1024 samples of AAC at 4 kHz, are 23 040.
 const FRAME_MAX: i64 = 23_100;
 /// Most chunks that one tag may bring: those that waited for their sound or the broadcast's start, and a hole's worth of sound alone.
 const CHUNKS_PER_TAG: usize = CLOSING_MAX + PENDING_MAX + 52;
