@@ -143,7 +143,7 @@ const ENHANCED_PROPERTIES: [&str; 4] = ["fourCcList", "videoFourCcInfoMap", "aud
 
 /// The codings that are taken in tags of the enhanced form: what [`media::flv`] reads, and nothing else, for clients choose by it.
 const VIDEO_CODINGS: [&str; 3] = ["avc1", "hvc1", "av01"];
-const AUDIO_CODINGS: [&str; 1] = ["mp4a"];
+const AUDIO_CODINGS: [&str; 3] = ["mp4a", "Opus", ".mp3"];
 
 /// `FourCcInfoMask.CanDecode`.
 const CAN_DECODE: f64 = 1.0;

@@ -35,11 +35,10 @@ pub fn audio(body: &Bytes) -> Result<Audio, FlvError> {
         SOUND_MP3 | SOUND_MP3_8K => Ok(frame(AudioCodec::Mp3, body.slice(1..))),
         SOUND_ENHANCED => {
             // Sub-millisecond offsets are of no use here: sound is placed by counting its samples.
-            let enhanced::Prelude { kind, kind_at, next, .. } = enhanced::prelude(body, TAG)?;
-            if kind == MULTITRACK {
-                return Err(FlvError::Multitrack(TAG));
-            }
-            let codec = match &enhanced::four_cc(body, next, TAG)? {
+            let prelude = enhanced::prelude(body, TAG)?;
+            let enhanced::Track { kind, kind_at, four_cc, payload } =
+                enhanced::track(body, &prelude, TAG, MULTITRACK)?;
+            let codec = match &four_cc {
                 b"mp4a" => AudioCodec::Aac,
                 b"Opus" => AudioCodec::Opus,
                 b".mp3" => AudioCodec::Mp3,
@@ -52,7 +51,7 @@ pub fn audio(body: &Bytes) -> Result<Audio, FlvError> {
                 SEQUENCE_START if codec == AudioCodec::Mp3 => Ok(Audio::Nothing),
                 _ => {
                     let unknown = FlvError::PacketType { tag: TAG, at: kind_at, kind };
-                    packet(codec, kind, body.slice(next + 4..)).ok_or(unknown)
+                    packet(codec, kind, body.slice(payload..)).ok_or(unknown)
                 }
             }
         }

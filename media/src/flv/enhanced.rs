@@ -63,7 +63,7 @@ const ONE_TRACK: u8 = 0;
 /// The track that a stream's only one has.
 const TRACK_ID: u8 = 0;
 
-/// A tag that is one track of several by its form, and the only one by what it says.
+/// The packet of a tag with one track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Track {
     /// The packet type that counts.
@@ -76,14 +76,19 @@ pub(super) struct Track {
     pub(super) payload: usize,
 }
 
-/// Reads what stands behind the packet type `Multitrack`, at `at`.
+/// Reads what stands behind the prelude: a packet as it is, or wrapped as one track of several, which is what the packet type `multitrack`
+/// says.
 ///
 /// Track 0 alone in its message says the same as a plain tag, and is what a publisher sends that wraps whatever it has; all else is a
 /// second track.
 ///
 /// # Errors
 /// [`FlvError::Multitrack`] when there is more than track 0.
-pub(super) fn only_track(body: &[u8], at: usize, tag: Tag, multitrack: u8) -> Result<Track, FlvError> {
+pub(super) fn track(body: &[u8], prelude: &Prelude, tag: Tag, multitrack: u8) -> Result<Track, FlvError> {
+    let Prelude { kind, kind_at, next: at, .. } = *prelude;
+    if kind != multitrack {
+        return Ok(Track { kind, kind_at, four_cc: four_cc(body, at, tag)?, payload: at + 4 });
+    }
     let kinds = byte(body, at, tag, "multitrack type")?;
     if kinds >> 4 != ONE_TRACK || kinds & 0xf == multitrack {
         return Err(FlvError::Multitrack(tag));
@@ -96,7 +101,7 @@ pub(super) fn only_track(body: &[u8], at: usize, tag: Tag, multitrack: u8) -> Re
 }
 
 /// The `FourCC` at `at`.
-pub(super) fn four_cc(body: &[u8], at: usize, tag: Tag) -> Result<[u8; 4], FlvError> {
+fn four_cc(body: &[u8], at: usize, tag: Tag) -> Result<[u8; 4], FlvError> {
     let code = body.get(at..).and_then(|rest| rest.first_chunk());
     code.copied().ok_or(FlvError::Cut { tag, at: body.len(), what: "FourCC" })
 }

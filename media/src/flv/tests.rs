@@ -149,6 +149,13 @@ fn several_tracks_are_refused() {
             "{several:x?}"
         );
     }
+    for several in [&b"\x95\x10mp4a\x00\0\0\x01\x09"[..], b"\x95\x05mp4a\x00", b"\x95\x01Opus\x02\x09"] {
+        assert_eq!(
+            audio(&Bytes::from_static(several)),
+            Err(FlvError::Multitrack(Tag::Audio)),
+            "{several:x?}"
+        );
+    }
     assert_eq!(a(b"\x94mp4a\x01\x02"), Ok(Audio::Nothing));
 }
 
@@ -159,10 +166,17 @@ fn one_track_that_is_wrapped_is_read() {
     assert_eq!(v(b"\xa6\x03avc1\x00\x09"), picture(false, 0, &[9]));
     assert_eq!(v(b"\xa7\x02\x00\x00\x07\x06\x03avc1\x00\x09"), of(VideoCodec::Avc, false, 0, 7, &[9]));
     assert_eq!(v(b"\xd6\x04avc1\x00\x02\x00\x09colorInfo"), Ok(Video::Nothing));
+    let config = Audio::Config { codec: AudioCodec::Opus, record: Bytes::from_static(b"OpusHead") };
+    assert_eq!(a(b"\x95\x00Opus\x00OpusHead"), Ok(config));
+    assert_eq!(a(b"\x95\x01mp4a\x00\x07"), frame(AudioCodec::Aac, &[7]));
+    assert_eq!(a(b"\x97\x02\x07\xa1\x20\x05\x01mp4a\x00\x07"), frame(AudioCodec::Aac, &[7]));
+    assert_eq!(a(b"\x95\x04mp4a\x00\x01\x02"), Ok(Audio::Nothing));
     assert_eq!(v(b"\x96\x01vp09\x00\x09").unwrap_err(), FlvError::VideoCodec("VP9 (vp09)".to_owned()));
     for cut in 1..7 {
         let cut = Bytes::copy_from_slice(&b"\x96\x01avc1\x00\x00\x00\x21\x09"[..cut]);
         assert!(matches!(video(&cut), Err(FlvError::Cut { .. })), "{cut:x?}");
+        let cut = Bytes::copy_from_slice(&b"\x95\x01mp4a\x00\x07"[..cut.len()]);
+        assert!(matches!(audio(&cut), Err(FlvError::Cut { .. })), "{cut:x?}");
     }
 }
 

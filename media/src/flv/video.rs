@@ -54,18 +54,14 @@ pub fn video(body: &Bytes) -> Result<Video, FlvError> {
 }
 
 fn ex_video(body: &Bytes, frame_type: u8) -> Result<Video, FlvError> {
-    let enhanced::Prelude { kind, kind_at, offset_ns, next } = enhanced::prelude(body, TAG)?;
+    let prelude = enhanced::prelude(body, TAG)?;
     // Without a FourCC: the command's number is all there is.
-    if frame_type == FRAME_COMMAND && kind != METADATA && kind != MULTITRACK {
+    if frame_type == FRAME_COMMAND && prelude.kind != METADATA && prelude.kind != MULTITRACK {
         return Ok(Video::Nothing);
     }
-    let enhanced::Track { kind, kind_at, four_cc, payload: at } = match kind {
-        MULTITRACK => enhanced::only_track(body, next, TAG, MULTITRACK)?,
-        kind => {
-            let four_cc = enhanced::four_cc(body, next, TAG)?;
-            enhanced::Track { kind, kind_at, four_cc, payload: next + 4 }
-        }
-    };
+    let offset_ns = prelude.offset_ns;
+    let enhanced::Track { kind, kind_at, four_cc, payload: at } =
+        enhanced::track(body, &prelude, TAG, MULTITRACK)?;
     let codec = match &four_cc {
         b"avc1" => VideoCodec::Avc,
         b"hvc1" => VideoCodec::Hevc,

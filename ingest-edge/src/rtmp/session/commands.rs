@@ -97,8 +97,12 @@ impl Session {
             self.send(&command::on_status(stream_id, StatusLevel::Error, BAD_NAME, &description));
             return;
         }
-        // Whoever never asks for a stream takes one for granted.
+        // Whoever never asks for a stream takes one for granted; whoever was given one and names none means that.
         let granted = self.next_stream == 1 && stream_id <= 1;
+        let stream_id = match self.streams.last() {
+            Some(&given) if stream_id == 0 => given,
+            _ => stream_id,
+        };
         if !granted && !self.streams.contains(&stream_id) {
             let description = "Publish on a stream that was not created.";
             self.refuse_on(stream_id, BAD_NAME, Reason::Protocol, description);
@@ -145,11 +149,15 @@ impl Session {
 
     fn delete_stream(&mut self, id: Option<f64>) {
         // Ids are ours: comparing beats converting an arbitrary double.
-        let Some(position) = self.streams.iter().position(|&stream| Some(f64::from(stream)) == id) else {
-            return;
-        };
-        let stream = self.streams.swap_remove(position);
-        self.unpublish(Some(stream));
+        let named = |stream: u32| Some(f64::from(stream)) == id;
+        self.streams.retain(|&stream| !named(stream));
+        // Also on a stream that was taken for granted.
+        match self.publish {
+            Publish::Undecided { stream_id, .. } | Publish::Live { stream_id } if named(stream_id) => {
+                self.unpublish(None);
+            }
+            _ => {}
+        }
     }
 
     fn result(&mut self, stream_id: u32, transaction: f64, value: Value) {

@@ -56,7 +56,7 @@ fn whoever_speaks_enhanced_rtmp_is_told_what_is_taken() {
         let object = [("app", text("live")), property].map(|(name, value)| (name.to_owned(), value)).to_vec();
         peer.command(0, &[text("connect"), Value::Number(1.0), Value::Object(object)]).unwrap();
         let (_, values) = &peer.commands()[0];
-        let taken = Value::StrictArray(["avc1", "hvc1", "av01", "mp4a"].map(text).to_vec());
+        let taken = Value::StrictArray(["avc1", "hvc1", "av01", "mp4a", "Opus", ".mp3"].map(text).to_vec());
         assert_eq!(values[2].get("fourCcList"), Some(&taken));
         assert_eq!(values[2].get("capsEx"), Some(&Value::Number(4.0)), "modifiers, and no multitrack");
         let map = |name: &str, coding: &str| values[2].get(name).unwrap().get(coding).cloned();
@@ -64,7 +64,9 @@ fn whoever_speaks_enhanced_rtmp_is_told_what_is_taken() {
             assert_eq!(map("videoFourCcInfoMap", coding), Some(Value::Number(1.0)), "{coding}");
         }
         assert_eq!(map("videoFourCcInfoMap", "vp09"), None);
-        assert_eq!(map("audioFourCcInfoMap", "mp4a"), Some(Value::Number(1.0)));
+        for coding in ["mp4a", "Opus", ".mp3"] {
+            assert_eq!(map("audioFourCcInfoMap", coding), Some(Value::Number(1.0)), "{coding}");
+        }
     }
 }
 
@@ -150,6 +152,33 @@ fn a_publish_ends_by_delete_or_close_of_its_stream_and_may_begin_again() {
     // The stream is gone now.
     peer.publish(1, "key").unwrap();
     assert!(peer.closed);
+}
+
+/// Some clients ask for no stream, or name none when they publish: other servers do not look at the number.
+#[test]
+fn a_stream_is_taken_for_granted() {
+    for (created, on, meant) in [(0, 0, 0), (0, 1, 1), (2, 0, 2), (2, 1, 1)] {
+        let mut peer = Peer::connected(Limits::default());
+        for _ in 0..created {
+            peer.command(0, &[text("createStream"), Value::Number(2.0), Value::Null]).unwrap();
+        }
+        peer.publish(on, "key").unwrap();
+        peer.session.accept_publish(peer.now).unwrap();
+        peer.drain();
+        peer.statuses();
+        send_video(&mut peer, meant, 5);
+        send_video(&mut peer, 0, 6);
+        let events = peer.events();
+        assert_eq!(events[events.len() - 2..], [video(5), video(6)], "{created} created, on {on}");
+
+        let delete = |stream: u32| {
+            [text("deleteStream"), Value::Number(0.0), Value::Null, Value::Number(f64::from(stream))]
+        };
+        peer.command(0, &delete(meant + 1)).unwrap();
+        assert_eq!(peer.events(), [], "another stream");
+        peer.command(0, &delete(meant)).unwrap();
+        assert_eq!(peer.events(), [unpublished()], "{created} created, on {on}");
+    }
 }
 
 #[test]
@@ -302,7 +331,7 @@ fn commands_in_amf3_are_understood() {
     }
 }
 
-/// The application may be told in tcUrl only, a key in either, and a stream may be taken for granted.
+/// The application may be told in tcUrl only, and a key in either.
 #[test]
 fn careless_clients_get_in() {
     let mut peer = Peer::shaken(Limits::default());
@@ -312,12 +341,6 @@ fn careless_clients_get_in() {
     let events = peer.events();
     let [_, Event::PublishRequested(request)] = &events[..] else { panic!("{events:?}") };
     assert_eq!((request.key.reveal(), request.stream_id), ("key", 1));
-
-    let mut peer = Peer::connected(Limits::default());
-    peer.publish(0, "key").unwrap();
-    peer.session.accept_publish(peer.now).unwrap();
-    send_video(&mut peer, 0, 3);
-    assert_eq!(peer.events().pop(), Some(video(3)));
 
     // Data on stream 0, of a publish on stream 1.
     let mut peer = Peer::live(Limits::default());
