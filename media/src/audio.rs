@@ -13,8 +13,14 @@ use crate::{
     chunk::AudioCodec,
     mp3::{self, Mp3Error},
     opus::{self, OpusError},
+    time::{Ticks, VIDEO_TIMESCALE},
     verdict::{Code, Verdict},
 };
+
+/// How long one frame of sound lasts at most, in 1/90 000 s: 0.256 s, of AAC at the lowest rate taken. A packet of Opus lasts 0.12 s at most
+/// (RFC 6716, 3.2.5), a frame of MP3 0.072 s.
+pub const FRAME_TICKS_MAX: Ticks =
+    aac::FRAME_SAMPLES as Ticks * VIDEO_TIMESCALE as Ticks / aac::SAMPLE_RATE_MIN as Ticks;
 
 /// How long the lead is at least, in ms, where there was so much: three frames of AAC at 48 kHz that wait for what follows them, four for the
 /// encoder to settle, and 80 ms for a decoder of Opus to converge (RFC 7845, 4.6).

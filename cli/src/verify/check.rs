@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use media::{
+    audio::FRAME_TICKS_MAX,
     id::ChunkPos,
     ledger::{AUDIO_RUNG, Row, Segment},
     names,
@@ -26,9 +27,9 @@ const JUMP_MIN: Ticks = 22_500;
 /// hole does not know yet where the frames of the publisher that returns begin.
 const SOUND_SEAM: u64 = 1024;
 
-/// Sound that is alone on the timeline begins with the first frame after the pictures before it: so many ticks later at most: more
-/// than the 11 520 of 1024 samples of AAC at 8 kHz, the lowest rate in use.
-const FRAME_MAX: Ticks = 12_960;
+/// Sound that is alone on the timeline begins with the first frame after the pictures before it: so many ticks later at most, with what is
+/// rounded up to whole samples (22.5 at 4 kHz).
+const SOUND_ALONE_AFTER: Ticks = FRAME_TICKS_MAX + 23;
 
 /// Judges.
 pub(crate) fn check(evidence: &Evidence) -> Report {
@@ -88,7 +89,7 @@ fn check_positions(evidence: &Evidence, report: &mut Report) {
             let missing = row.pos.seq.0 - last.pos.seq.0 - 1;
             report.fault(&name, format!("{} missing between it and the {last_name}", rows(missing)));
         }
-        let seam = if is_heard_only(row) && !is_heard_only(last) { FRAME_MAX } else { 0 };
+        let seam = if is_heard_only(row) && !is_heard_only(last) { SOUND_ALONE_AFTER } else { 0 };
         if row.start - last.end > seam && !row.discontinuity && follows(last, row) {
             let hole = row.start - last.end;
             report.fault(&name, format!("a hole of {hole} ticks lies between the {last_name} and it"));

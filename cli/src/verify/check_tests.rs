@@ -206,8 +206,9 @@ fn sound_alone_begins_with_a_frame_after_the_pictures() {
         e.rows[2].segments.retain(|segment| segment.rung == AUDIO_RUNG);
         faults(&e).into_iter().filter(|fault| fault.contains("a hole of")).count()
     };
-    assert_eq!(with(1_800), 0);
-    assert_eq!(with(12_961), 1);
+    assert_eq!(with(1_920), 0, "a frame of AAC at 48 kHz");
+    assert_eq!(with(23_040), 0, "at 4 kHz");
+    assert_eq!(with(23_064), 1);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::{
+    audio::FRAME_TICKS_MAX,
     chunk::{Chunk, Header},
     gop::{CLOSING_MAX, GOP_MAX_MS, PAUSE_MS},
     id::{BroadcastId, ChunkSeq, LiveId, PublishNo},
@@ -20,8 +21,8 @@ const BACK_POINTER: usize = 4;
 const WAIT_MAX_MS: u32 = 60_000;
 /// Most frames of silence that one tag may bring: what a jump goes on by, at the highest sample rate.
 const SILENT_PER_TAG: u64 = 10_000;
-/// Longer than any frame of sound, in 1/90 000 s: the longest, 1024 samples of AAC at 4 kHz, are 23 040.
-const FRAME_MAX: i64 = 23_100;
+/// Sound begins less than this behind its pictures, in 1/90 000 s: a frame, and what is rounded up to whole samples (22.5 at 4 kHz).
+const FRAME_MAX: i64 = FRAME_TICKS_MAX + 60;
 /// Most chunks that one tag may bring: those that waited for their sound or the broadcast's start, and a hole's worth of sound alone.
 const CHUNKS_PER_TAG: usize = CLOSING_MAX + PENDING_MAX + 52;
 /// Longest chunk in ticks: the longest GOP with a last picture that is held as long as may be.
