@@ -110,7 +110,17 @@ impl ChunkReader {
         self.offset
     }
 
-    /// Payload bytes of unfinished messages, counted anew.
+    /// Payload bytes of unfinished messages.
+    pub(crate) fn buffered(&self) -> usize {
+        self.buffered
+    }
+
+    /// Unfinished messages may have so many bytes from now on, over all chunk streams. What there is already stays.
+    pub(crate) fn hold_at_most(&mut self, bytes: usize) {
+        self.max_buffered_bytes = bytes;
+    }
+
+    /// [`Self::buffered`], counted anew.
     #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn held(&self) -> usize {
         let held =

@@ -78,7 +78,8 @@ pub enum ErrorKind {
         /// The limit, chunk streams.
         limit: usize,
     },
-    /// Unfinished messages together exceed [`Limits::max_buffered_bytes`](super::Limits::max_buffered_bytes).
+    /// Unfinished messages together exceed [`Limits::max_buffered_bytes`](super::Limits::max_buffered_bytes), or
+    /// [`Limits::max_buffered_idle_bytes`](super::Limits::max_buffered_idle_bytes) while nothing is being published.
     #[error("unfinished messages exceed {limit} bytes")]
     BufferedTooMuch {
         /// The limit.

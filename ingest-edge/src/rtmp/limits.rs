@@ -72,9 +72,12 @@ pub struct Limits {
     pub max_chunk_streams: usize,
     /// Bytes of unfinished messages held over all chunk streams. Default 12 MiB: one largest message and room beside it.
     pub max_buffered_bytes: usize,
+    /// The same while nothing is being published. Default 1 MiB: a command has 64 KiB at most, and an unfinished key picture may be left of a
+    /// publish that has ended. What whoever has no key can make an edge hold is this for each connection it takes (400).
+    pub max_buffered_idle_bytes: usize,
     /// Largest command or data message that is decoded. Default 64 KiB; onMetaData and connect are under 2 KiB.
     pub max_amf_bytes: usize,
-    /// Media held back while a publish awaits its decision, beyond which
+    /// Media held back while a publish awaits its decision, unfinished messages included, beyond which
     /// [`Session::wants_input`](super::Session::wants_input) says no. Default 2 MiB: most clients hold theirs back
     /// themselves, and TCP holds the rest.
     pub held_media_pause_bytes: usize,
@@ -107,6 +110,7 @@ impl Default for Limits {
             max_message_bytes: 8 * 1024 * 1024,
             max_chunk_streams: 64,
             max_buffered_bytes: 12 * 1024 * 1024,
+            max_buffered_idle_bytes: 1024 * 1024,
             max_amf_bytes: 64 * 1024,
             held_media_pause_bytes: 2 * 1024 * 1024,
             held_media_max_bytes: 12 * 1024 * 1024,

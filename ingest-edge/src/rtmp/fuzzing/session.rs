@@ -24,6 +24,7 @@ fn config() -> Config {
         max_message_bytes: 70_000,
         max_chunk_streams: 6,
         max_buffered_bytes: 90_000,
+        max_buffered_idle_bytes: 10_000,
         max_amf_bytes: 4096,
         held_media_pause_bytes: 2000,
         held_media_max_bytes: 8000,
@@ -66,6 +67,8 @@ fn same(a: &Event, b: &Event) -> bool {
 #[derive(Default)]
 struct Watch {
     connected: bool,
+    /// There was a wish to publish.
+    wished: bool,
     requested: bool,
     live: bool,
     closed: bool,
@@ -82,7 +85,7 @@ impl Watch {
                 assert!(self.connected && !self.requested && !self.live);
                 assert!((1..=256).contains(&request.key.reveal().len()));
                 assert!(format!("{event:?}").contains("redacted"));
-                self.requested = true;
+                (self.wished, self.requested) = (true, true);
             }
             Event::Video { payload, .. } | Event::Audio { payload, .. } => {
                 assert!(self.live && !payload.is_empty());
@@ -106,7 +109,11 @@ fn timed(dice: &mut Dice, input: &[u8]) {
     let mut decide_in = None;
     let mut deadline = drain(&mut session, &mut watch, &mut heard, None);
     while let Some(at) = deadline {
-        assert!(session.held() <= config.limits.max_buffered_bytes + config.limits.held_media_max_bytes);
+        let holdable = match watch.wished {
+            true => config.limits.max_buffered_bytes + config.limits.held_media_max_bytes,
+            false => config.limits.max_buffered_idle_bytes,
+        };
+        assert!(session.held() <= holdable);
         if watch.requested && decide_in.is_none() {
             decide_in = Some(dice.below(4));
         }

@@ -5,6 +5,8 @@
 //! - At most one publish exists, and it is undecided or live. Media outside a publish is dropped.
 //! - **Media ahead of the decision is held back**, not lost: it comes out right after `accept_publish`, in order. While
 //!   more than a bound of it is held, `wants_input` is false; a shell that reads on regardless gets an error.
+//! - Whoever has not been allowed to publish makes the server hold little: unfinished messages have one bound before a publish is wished for,
+//!   and count as media held back until it is decided.
 //! - A session that has returned an error is closing; what it had put out before remains to be drained.
 
 mod commands;
@@ -136,11 +138,11 @@ impl Session {
         handled.inspect_err(|error| self.fail(&error.kind))
     }
 
-    /// Whether the shell should read from the peer; false only while much media waits for a publish decision.
+    /// Whether the shell should read from the peer; false only while much media, some of it unfinished, waits for a publish decision.
     #[must_use]
     pub fn wants_input(&self) -> bool {
         !matches!(&self.publish, Publish::Undecided { held_bytes, .. }
-            if *held_bytes > self.config.limits.held_media_pause_bytes)
+            if held_bytes.saturating_add(self.reader.buffered()) > self.config.limits.held_media_pause_bytes)
     }
 
     /// Bytes of media held back and of unfinished messages.
@@ -241,6 +243,10 @@ impl Session {
             self.clocks.setup_begins(now);
         }
         while !matches!(self.phase, Phase::Closing) {
+            self.reader.hold_at_most(match self.publish {
+                Publish::None => self.config.limits.max_buffered_idle_bytes,
+                Publish::Undecided { .. } | Publish::Live { .. } => self.config.limits.max_buffered_bytes,
+            });
             let Some(message) = self.reader.read(&mut input)? else { break };
             self.message(message).map_err(|kind| self.error(kind))?;
         }

@@ -12,6 +12,7 @@ fn limits() -> Limits {
     Limits {
         max_message_bytes: 100_000,
         max_buffered_bytes: 150_000,
+        max_buffered_idle_bytes: 1000,
         held_media_pause_bytes: 10_000,
         held_media_max_bytes: 200_000,
         ..Limits::default()

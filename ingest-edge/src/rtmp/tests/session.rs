@@ -1,6 +1,6 @@
 //! The session: commands and their answers, decisions, what is refused and how, media in and around a publish.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::super::amf0::{self, Value, encode};
 use super::super::command::{PublishKind, StatusLevel};
@@ -11,7 +11,7 @@ use super::super::message::type_id;
 use super::super::reason::Reason;
 use super::aggregates::tag;
 use super::peer::{Peer, URL, text};
-use super::sender::message;
+use super::sender::{Sender, message};
 
 fn video(timestamp: u32) -> Event {
     Event::Video { timestamp, payload: Bytes::from_static(b"frame") }
@@ -371,6 +371,40 @@ fn media_ahead_of_the_decision_is_held_back_and_bounded() {
     }
     let error = peer.message(6, &message(type_id::VIDEO, 1, 4, &b"frame"[..])).unwrap_err();
     assert_eq!(error.kind, ErrorKind::HeldMedia { limit: 600 });
+}
+
+/// What nobody has allowed yet is not held in any number: neither of who says nothing, nor of who waits for a decision.
+#[test]
+fn unfinished_messages_are_bounded_by_what_is_going_on() {
+    let unfinished = |csid: u32, bytes: usize| {
+        let (mut sender, mut output) = (Sender::new(), BytesMut::new());
+        sender.chunk_size = bytes;
+        let whole = message(type_id::VIDEO, 1, 0, vec![7; 6000]);
+        assert!(sender.chunk(csid, 0, || Some(whole), &mut output).is_none());
+        output
+    };
+    let limits = Limits {
+        max_buffered_bytes: 5000,
+        max_buffered_idle_bytes: 1000,
+        held_media_pause_bytes: 3000,
+        ..Limits::default()
+    };
+    let idle = [Peer::shaken(limits.clone()), Peer::connected(limits.clone())].map(|peer| (peer, 1000));
+    for (mut peer, limit) in idle.into_iter().chain([(Peer::live(limits.clone()), 5000)]) {
+        peer.message(2, &message(type_id::SET_CHUNK_SIZE, 0, 0, 5000_u32.to_be_bytes().to_vec())).unwrap();
+        peer.bytes(&unfinished(6, limit)).unwrap();
+        let error = peer.bytes(&unfinished(7, 1)).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::BufferedTooMuch { limit });
+    }
+
+    let mut peer = Peer::publishing(limits);
+    peer.message(2, &message(type_id::SET_CHUNK_SIZE, 0, 0, 5000_u32.to_be_bytes().to_vec())).unwrap();
+    peer.bytes(&unfinished(6, 3000)).unwrap();
+    assert!(peer.session.wants_input());
+    peer.bytes(&unfinished(7, 1)).unwrap();
+    assert!(!peer.session.wants_input());
+    peer.session.accept_publish(peer.now).unwrap();
+    assert!(peer.session.wants_input());
 }
 
 #[test]
