@@ -130,10 +130,7 @@ impl Session {
 
     /// Ends the publish, if there is one and it is on `stream` (`None`: on any).
     fn unpublish(&mut self, stream: Option<u32>) {
-        let stream_id = match self.publish {
-            Publish::Undecided { stream_id, .. } | Publish::Live { stream_id } => stream_id,
-            Publish::None => return,
-        };
+        let Some(stream_id) = self.publish.stream() else { return };
         if stream.is_some_and(|stream| stream != stream_id) {
             return;
         }
@@ -152,11 +149,8 @@ impl Session {
         let named = |stream: u32| Some(f64::from(stream)) == id;
         self.streams.retain(|&stream| !named(stream));
         // Also on a stream that was taken for granted.
-        match self.publish {
-            Publish::Undecided { stream_id, .. } | Publish::Live { stream_id } if named(stream_id) => {
-                self.unpublish(None);
-            }
-            _ => {}
+        if self.publish.stream().is_some_and(named) {
+            self.unpublish(None);
         }
     }
 

@@ -17,13 +17,8 @@ use super::{Publish, Session};
 impl Session {
     /// A message of one of the media types, data messages included.
     pub(super) fn media(&mut self, message: Message) -> Result<(), ErrorKind> {
-        let publishing = match self.publish {
-            Publish::None => false,
-            Publish::Undecided { stream_id, .. } | Publish::Live { stream_id } => {
-                message.stream_id == stream_id || message.stream_id == 0
-            }
-        };
-        if !publishing {
+        let belongs = |stream| message.stream_id == stream || message.stream_id == 0;
+        if !self.publish.stream().is_some_and(belongs) {
             self.ignore(message.type_id, "media outside a publish");
             return Ok(());
         }

@@ -51,6 +51,16 @@ enum Publish {
     Live { stream_id: u32 },
 }
 
+impl Publish {
+    /// The message stream that it is on, if there is one.
+    fn stream(&self) -> Option<u32> {
+        match *self {
+            Self::None => None,
+            Self::Undecided { stream_id, .. } | Self::Live { stream_id } => Some(stream_id),
+        }
+    }
+}
+
 /// The server's side of one RTMP connection. See the [module's page](super) for how to drive it.
 pub struct Session {
     config: Config,
@@ -221,7 +231,7 @@ impl Session {
 
     /// Ends the session for a fault; a publisher is told which, since most are limits it can heed.
     fn fail(&mut self, kind: &ErrorKind) {
-        if let Publish::Undecided { stream_id, .. } | Publish::Live { stream_id } = self.publish {
+        if let Some(stream_id) = self.publish.stream() {
             let (code, description) = kind.status(&self.config.limits);
             self.send(&command::on_status(stream_id, StatusLevel::Error, code, &description));
         }

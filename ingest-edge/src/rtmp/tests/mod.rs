@@ -4,6 +4,7 @@
 mod aggregates;
 mod amf0;
 mod amf3;
+mod bounds;
 mod capture;
 mod chunks;
 mod client;
