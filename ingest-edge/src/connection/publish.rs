@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     backend::{Backend, millis, persist, unavailable},
-    upload::{Budget, Identity, Notice, Notices, Outcome, Queue},
+    upload::{Budget, End, Identity, Notice, Notices, Outcome, Queue},
 };
 
 /// Time for `open` with its retries: under the session's own bound on a decision.
@@ -239,7 +239,7 @@ impl<B: Backend> Publish<B> {
                     self.starting = Some(self.ask_start(first_frame));
                 }
                 Output::Chunk(chunk) => {
-                    self.seat.reaches(end(&chunk.header));
+                    self.seat.reaches(end_of(&chunk.header));
                     self.queue.push(chunk)?;
                 }
             }
@@ -311,10 +311,12 @@ impl<B: Backend> Publish<B> {
             true => self.queue.finish(until.saturating_duration_since(Instant::now())).await,
             false => self.queue.halt().await,
         };
-        let overtaken = self.seat.successor().is_cancelled();
         drop(self.seat);
-        let (Outcome { stored, told, complete }, cut) = (outcome, self.assembler.next_seq().0);
-        if flush && (stored < cut || (!complete && !overtaken)) {
+        let (Outcome { stored, told, end }, cut) = (outcome, self.assembler.next_seq().0);
+        if let End::Stopped(code) = end {
+            tracing::info!(stored, told, cut, code = code.as_str(), "no more of the publish is wanted");
+        }
+        if flush && outcome.lost(cut) {
             tracing::error!(stored, told, cut, "not all chunks were stored and told");
         }
         close(&*self.backend, &self.opened, stored, reason).await;
@@ -359,7 +361,7 @@ fn news(place: Place, notices: Notices) -> News {
 }
 
 /// Where a chunk ends, in ticks of presentation time.
-fn end(header: &Header) -> Ticks {
+fn end_of(header: &Header) -> Ticks {
     match (&header.video, &header.audio) {
         (Some(video), _) => video.end,
         (None, Some(audio)) => rescale(audio.end, audio.sample_rate, VIDEO_TIMESCALE),

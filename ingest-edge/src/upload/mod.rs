@@ -82,8 +82,34 @@ pub struct Outcome {
     pub stored: u32,
     /// `0..told` are in an encoder's charge.
     pub told: u32,
-    /// Everything was stored and told.
-    pub complete: bool,
+    /// Why no more.
+    pub end: End,
+}
+
+/// How a queue's work ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Everything that was handed over is stored and told.
+    Complete,
+    /// A later publish waits in this process for what is stored: nobody needs to be told.
+    Overtaken,
+    /// The gateway said that the publish must stop, for this: nothing more of it is wanted.
+    Stopped(Code),
+    /// Storing or telling was given up, or was not done in time.
+    Unfinished,
+}
+
+impl Outcome {
+    /// Whether of `cut` chunks any is missing that is wanted. None is once the gateway has said stop: what a publisher sends last may be
+    /// judged when it has gone, or has been stopped for something else, already.
+    #[must_use]
+    pub fn lost(&self, cut: u32) -> bool {
+        match self.end {
+            End::Complete | End::Overtaken => self.stored < cut,
+            End::Stopped(_) => false,
+            End::Unfinished => true,
+        }
+    }
 }
 
 /// A chunk that is to be stored, and since when.
@@ -97,7 +123,7 @@ pub struct Queue {
     stop: watch::Receiver<Option<Verdict>>,
     halt: CancellationToken,
     progress: Arc<Progress>,
-    task: JoinHandle<bool>,
+    task: JoinHandle<End>,
 }
 
 /// What a queue has to say to its connection.
@@ -177,10 +203,13 @@ impl Queue {
         let Self { chunks, progress, task, .. } = self;
         drop(chunks);
         let abort = task.abort_handle();
-        let complete = matches!(tokio::time::timeout(grace, task).await, Ok(Ok(true)));
+        let end = match tokio::time::timeout(grace, task).await {
+            Ok(Ok(end)) => end,
+            _ => End::Unfinished,
+        };
         abort.abort();
         let count = |n: &AtomicU32| n.load(Ordering::Acquire);
-        Outcome { stored: count(&progress.stored), told: count(&progress.told), complete }
+        Outcome { stored: count(&progress.stored), told: count(&progress.told), end }
     }
 
     /// The publish is stopped: begins no more writes and waits, for a bounded time, for those under way.
@@ -230,8 +259,7 @@ enum Untold {
 }
 
 impl<B: Backend> Worker<B> {
-    /// True when everything was stored and told.
-    async fn run(self, incoming: mpsc::Receiver<Waiting>) -> bool {
+    async fn run(self, incoming: mpsc::Receiver<Waiting>) -> End {
         let (stored, to_tell) = watch::channel(0);
         let storing = async {
             let result = self.store(incoming, stored).await;
@@ -240,30 +268,33 @@ impl<B: Backend> Worker<B> {
         let telling = async {
             let told = tokio::select! {
                 biased;
-                () = self.halt.cancelled() => return false,
+                () = self.halt.cancelled() => return End::Unfinished,
                 // The gateway would say no more than that.
-                () = self.successor.cancelled() => return false,
+                () = self.successor.cancelled() => return End::Overtaken,
                 told = self.tell(to_tell) => told,
             };
             match told {
-                Ok(()) => true,
+                Ok(()) => End::Complete,
                 Err(Untold::Stopped(verdict)) => {
-                    let superseded = verdict.code == Code::Superseded;
+                    let code = verdict.code;
                     self.stopping(verdict);
                     let here = tokio::time::timeout(SUCCESSOR_WAIT, self.successor.cancelled());
-                    if !superseded || here.await.is_err() {
-                        self.halt.cancel();
+                    if code == Code::Superseded && here.await.is_ok() {
+                        return End::Overtaken;
                     }
-                    false
+                    self.halt.cancel();
+                    End::Stopped(code)
                 }
                 Err(Untold::Failed) => {
                     self.stopping(unavailable("The stream can't be processed."));
-                    false
+                    End::Unfinished
                 }
             }
         };
-        let (stored, told) = tokio::join!(storing, telling);
-        stored && told
+        match tokio::join!(storing, telling) {
+            (true, end) => end,
+            (false, _) => End::Unfinished,
+        }
     }
 
     /// The connection is to stop the publish. The first reason stands.

@@ -158,7 +158,7 @@ async fn chunks_are_stored_several_at_once_and_told_in_order() {
     assert_eq!(notices.next().await, Notice::Room);
     while notices.next().await == Notice::Room && backend.told.lock().unwrap().is_empty() {}
     let outcome = queue.finish(Duration::from_secs(60)).await;
-    assert_eq!(outcome, Outcome { stored: 20, told: 20, complete: true });
+    assert_eq!(outcome, Outcome { stored: 20, told: 20, end: End::Complete });
     check_all(&backend, 20);
     assert_eq!(backend.most_at_once.load(Ordering::SeqCst), PUTS_AT_ONCE);
     let bytes = backend.stored.lock().unwrap().values().next().cloned().unwrap();
@@ -179,7 +179,7 @@ async fn failures_lost_replies_and_slowness_lose_nothing() {
         queue.push(chunk(seq)).unwrap();
     }
     let outcome = queue.finish(Duration::from_secs(600)).await;
-    assert_eq!(outcome, Outcome { stored: 20, told: 20, complete: true });
+    assert_eq!(outcome, Outcome { stored: 20, told: 20, end: End::Complete });
     check_all(&backend, 20);
 }
 
@@ -197,7 +197,7 @@ async fn a_full_backlog_says_so_and_gets_room_again() {
     backend.down.store(false, Ordering::SeqCst);
     assert_eq!(notices.next().await, Notice::Room);
     assert!(!queue.full());
-    assert!(queue.finish(Duration::from_secs(60)).await.complete);
+    assert_eq!(queue.finish(Duration::from_secs(60)).await.end, End::Complete);
     check_all(&backend, pushed);
 }
 
@@ -224,7 +224,8 @@ async fn a_bucket_that_never_comes_back_is_given_up_at_the_end() {
     backend.down.store(true, Ordering::SeqCst);
     queue.push(chunk(1)).unwrap();
     let outcome = queue.finish(Duration::from_secs(30)).await;
-    assert_eq!(outcome, Outcome { stored: 1, told: 1, complete: false });
+    assert_eq!(outcome, Outcome { stored: 1, told: 1, end: End::Unfinished });
+    assert!(outcome.lost(2));
 }
 
 #[tokio::test(start_paused = true)]
@@ -250,7 +251,30 @@ async fn a_stop_reaches_the_connection_and_warnings_do_too() {
     };
     assert_eq!(stopped, Notice::Stop(verdict));
     let outcome = queue.finish(Duration::from_secs(30)).await;
-    assert_eq!(outcome, Outcome { stored: 2, told: 1, complete: false });
+    assert_eq!(outcome, Outcome { stored: 2, told: 1, end: End::Stopped(Code::Superseded) });
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_when_its_publisher_has_gone_is_not_lost() {
+    let backend = Arc::new(Faulty::default());
+    *backend.refuse.lock().unwrap() = Some(Verdict::new(Code::GopTooLong, "long"));
+    let (queue, _) = start(&backend);
+    queue.push(chunk(0)).unwrap();
+    let outcome = queue.finish(Duration::from_secs(30)).await;
+    assert_eq!(outcome, Outcome { stored: 1, told: 0, end: End::Stopped(Code::GopTooLong) });
+    assert!(!outcome.lost(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_overtaken_here_stores_all_and_tells_nobody() {
+    let (backend, successor) = (Arc::new(Faulty::default()), CancellationToken::new());
+    let budget = Budget::new(usize::MAX);
+    let (queue, _) = Queue::start_before(Arc::clone(&backend), identity(), &budget, successor.clone());
+    successor.cancel();
+    (0..5).for_each(|seq| queue.push(chunk(seq)).unwrap());
+    let outcome = queue.finish(Duration::from_secs(30)).await;
+    assert_eq!(outcome, Outcome { stored: 5, told: 0, end: End::Overtaken });
+    assert!(!outcome.lost(5) && outcome.lost(6));
 }
 
 #[test]
