@@ -175,6 +175,15 @@ impl Keeper {
         Ok(())
     }
 
+    /// Asks a process to end (SIGTERM); it is not started again until [`Keeper::bring_back`].
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub fn retire(&self, name: &str) -> Result<()> {
+        lock(&self.state).find(name)?.wanted = false;
+        self.signal(name, Signal::SIGTERM)
+    }
+
     /// Starts again what was told to stay down.
     ///
     /// # Errors

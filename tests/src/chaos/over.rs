@@ -29,8 +29,8 @@ pub struct Over<'a> {
     pub replay: Presentation,
     /// Wall-clock milliseconds when it could first be watched.
     pub(super) begun: i64,
-    /// Wall-clock milliseconds of the first fault's begin and the last one's end.
-    pub(super) faulty: Option<(i64, i64)>,
+    /// Wall-clock milliseconds of each fault's begin and end, in order.
+    pub(super) faulty: Vec<(i64, i64)>,
 }
 
 /// Keeps the processes' logs and the last live manifest of a scenario that failed; says where.
@@ -167,21 +167,52 @@ impl Over<'_> {
         Ok(committed)
     }
 
-    /// From a chunk's last byte at the edge to its row, for chunks that came before, during and after the faults.
+    /// From a chunk's last byte at the edge to its row: for chunks whose row was there before the first fault, for those that were under way
+    /// in a fault, and for the others: after or between faults.
     fn commits(&self) -> Result<[Latency; 3]> {
         let committed = self.ledger()?;
-        let (begin, end) = self.faulty.unwrap_or((i64::MAX, i64::MAX));
         let mut phases: [Vec<Duration>; 3] = Default::default();
         for chunk in &self.stored.chunks {
             let Some(at) = committed.get(&chunk.pos) else { continue };
-            let received_ms = chunk.received_us / 1000;
-            if received_ms < self.begun {
-                continue;
+            let way = (chunk.received_us / 1000, at / 1000);
+            if way.0 >= self.begun {
+                let took = u64::try_from((at - chunk.received_us).max(0))?;
+                phases[phase(way, &self.faulty)].push(Duration::from_micros(took));
             }
-            let phase = usize::from(received_ms >= begin) + usize::from(received_ms >= end);
-            let took = u64::try_from((at - chunk.received_us).max(0))?;
-            phases[phase].push(Duration::from_micros(took));
         }
         Ok(phases.map(Latency::of))
+    }
+}
+
+/// Where a chunk's way from `received` to `committed` lies: 0 before all faults, 1 at least partly in one, 2 elsewhere.
+fn phase((received, committed): (i64, i64), faults: &[(i64, i64)]) -> usize {
+    if faults.iter().any(|(begin, end)| received <= *end && committed >= *begin) {
+        1
+    } else if faults.first().is_none_or(|(begin, _)| committed < *begin) {
+        0
+    } else {
+        2
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_is_under_way_in_a_fault_that_its_way_overlaps() {
+        let faults = [(100, 200), (300, 400)];
+        for (way, want) in [
+            ((10, 99), 0),
+            ((10, 100), 1),
+            ((150, 160), 1),
+            ((200, 290), 1),
+            ((201, 299), 2),
+            ((10, 500), 1),
+            ((401, 450), 2),
+        ] {
+            assert_eq!(phase(way, &faults), want, "{way:?}");
+        }
+        assert_eq!(phase((1, 2), &[]), 0);
     }
 }

@@ -46,8 +46,8 @@ pub struct Show<'a> {
     watcher: Watcher,
     /// Wall-clock milliseconds when it could first be watched: the first chunks wait for caches to fill.
     begun: i64,
-    /// Wall-clock milliseconds of the first fault's begin and the last one's end.
-    faulty: Option<(i64, i64)>,
+    /// Wall-clock milliseconds of each fault's begin and end, in order.
+    faulty: Vec<(i64, i64)>,
 }
 
 /// Players that watch.
@@ -88,7 +88,7 @@ impl<'a> Show<'a> {
             Ok((live.mpd.dynamic && live.mpd.video_segments() >= PLAYABLE_SEGMENTS).then_some(()))
         })?;
         let watcher = Watcher::start(&cluster.http, vec![stable, own]);
-        Ok(Self { cluster, broadcaster, broadcast, watcher, begun: now_ms(), faulty: None })
+        Ok(Self { cluster, broadcaster, broadcast, watcher, begun: now_ms(), faulty: Vec::new() })
     }
 
     /// The stable manifest.
@@ -107,14 +107,14 @@ impl<'a> Show<'a> {
         Audience(players.iter().copied().map(watch).collect())
     }
 
-    /// Does something harmful: what is committed from here to the end of the last of these counts as "during".
+    /// Does something harmful: what is on its way to the ledger meanwhile counts as "during".
     ///
     /// # Errors
     /// Those of `act`.
     pub fn harm<T>(&mut self, act: impl FnOnce(&Cluster) -> Result<T>) -> Result<T> {
         let begin = now_ms();
         let done = act(self.cluster);
-        self.faulty = Some((self.faulty.map_or(begin, |(first, _)| first), now_ms()));
+        self.faulty.push((begin, now_ms()));
         done
     }
 
@@ -125,6 +125,16 @@ impl<'a> Show<'a> {
     pub fn serving(&self) -> Result<String> {
         let id = self.cluster.aws.encoder_of(&self.broadcast)?;
         self.cluster.keeper().name_of(&id).with_context(|| format!("{id} serves and does not run"))
+    }
+
+    /// Waits until all encoders of the cluster are alive, as many as `encoders`, each with its heartbeat in the table.
+    ///
+    /// # Errors
+    /// When they are not in time.
+    pub fn complete(&self, encoders: usize, limit: Duration) -> Result<()> {
+        poll::until(&format!("{encoders} encoders"), limit, || {
+            Ok((self.cluster.encoders()?.len() == encoders).then_some(()))
+        })
     }
 
     /// Waits until a living encoder serves the show and has its heartbeat in the table, with another one to go to; gives its name.
@@ -163,7 +173,8 @@ impl<'a> Show<'a> {
     /// # Errors
     /// When it does not get there in time, or nothing was done to it.
     pub fn level(&self, report: &mut Report, within: Duration) -> Result<()> {
-        let (begin, end) = self.faulty.context("nothing was done to it")?;
+        let (first, last) = self.faulty.first().zip(self.faulty.last()).context("nothing was done to it")?;
+        let (begin, end) = (first.0, last.1);
         let before = self.watcher.lags().into_iter().filter(|(at, _)| *at < begin).map(|(_, lag)| lag);
         let usual = before.max_by(f64::total_cmp).context("nothing was seen before the faults")?;
         let level = poll::until("the usual live latency", within + SEEN_LEVEL, || {
@@ -212,7 +223,7 @@ impl<'a> Show<'a> {
         cluster: &'a Cluster,
         broadcast: String,
         watcher: Watcher,
-        (begun, faulty): (i64, Option<(i64, i64)>),
+        (begun, faulty): (i64, Vec<(i64, i64)>),
         ended: Result<()>,
     ) -> Result<Over<'a>> {
         let over = ended.and_then(|()| {
