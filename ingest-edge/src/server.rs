@@ -14,7 +14,7 @@ use tracing::Instrument;
 use crate::{
     admission::{Admission, Slot},
     backend::Backend,
-    connection::{Connection, FLUSH_GRACE, LEAVE_MAX, Shared},
+    connection::{self, Connection, FLUSH_GRACE, LEAVE_MAX, Shared},
     revocation,
     tls::Certificate,
 };
@@ -114,16 +114,21 @@ impl<B: Backend> Server<B> {
         let (shared, tls_timeout) = (Arc::clone(&self.shared), self.tls_timeout);
         let acceptor = secure.then(|| self.certificate.acceptor());
         let task = async move {
-            let (_slot, _open) = (slot, CONNECTIONS.hold(1.0));
+            let _open = CONNECTIONS.hold(1.0);
             // Answers are small and awaited.
             if let Err(error) = socket.set_nodelay(true) {
                 tracing::debug!(error = %error, "no TCP_NODELAY");
             }
             let Some(acceptor) = acceptor else {
-                return Connection::new(socket, peer, shared).run().await;
+                return Connection::new(socket, peer, shared, slot).run().await;
             };
-            match tokio::time::timeout(tls_timeout, acceptor.accept(socket)).await {
-                Ok(Ok(stream)) => Connection::new(stream, peer, shared).run().await,
+            let displaced = slot.displaced();
+            let accepted = tokio::select! {
+                () = displaced.cancelled() => return connection::displaced(peer),
+                accepted = tokio::time::timeout(tls_timeout, acceptor.accept(socket)) => accepted,
+            };
+            match accepted {
+                Ok(Ok(stream)) => Connection::new(stream, peer, shared, slot).run().await,
                 // Gone without a word: a load balancer that looks whether the port is open.
                 Ok(Err(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
                     tracing::debug!(peer = %peer, "closed before the tls handshake");

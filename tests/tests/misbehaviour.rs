@@ -22,7 +22,8 @@ const TOLD_WITHIN: Duration = Duration::from_secs(10);
 const MACHINE: Duration = Duration::from_secs(3);
 /// Connections that send nothing but garbage, as fast as they can, all the time.
 const FLOODS: usize = 8;
-
+/// As many connections as an edge takes from one address by default.
+const CROWD: usize = 64;
 /// Between two connections of one of them.
 const FLOOD_PAUSE: Duration = Duration::from_millis(20);
 /// Time for a show's last chunks and its replay, which are not what is tested here, on a machine that does other things too.
@@ -99,9 +100,12 @@ fn each_is_told_and_a_good_show_beside_them_loses_nothing() -> Result<()> {
     let rtmps = stack.ready.rtmps.trim_start_matches("rtmps://").trim_end_matches("/live").to_owned();
     let field = Field { stack: &stack, rtmp: &rtmp, rtmps, small, endless, wider };
 
+    // Whoever holds all places of an address, and says nothing, keeps nobody out.
+    let crowd = (0..CROWD).map(|_| TcpStream::connect(&field.rtmps)).collect::<Result<Vec<_>, _>>()?;
     let from = stack.now();
     let mut publisher = Publisher::ffmpeg(&good, &stack.publish_url("good")?)?;
     stack.event(from, "publish-started", &[("live", "good")], TOLD_WITHIN)?;
+    drop(crowd);
     thread::scope(|scope| -> Result<()> {
         let field = &field;
         for _ in 0..FLOODS {

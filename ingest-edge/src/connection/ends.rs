@@ -156,7 +156,7 @@ impl<S, B: Backend> Connection<S, B> {
         }
     }
 
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.shared.tasks.spawn(tracing::Instrument::in_current_span(task));
     }
 }

@@ -23,7 +23,7 @@ use media::{
 use service::{
     clock::Clock,
     event,
-    metrics::defs::{BYTES_IN, REFUSED},
+    metrics::defs::{BYTES_IN, CONNECTIONS_DISPLACED, REFUSED},
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -37,9 +37,10 @@ pub use self::{
 };
 use self::{
     pacing::Meter,
-    publish::{Happened, Publish, draining, open},
+    publish::{Happened, Publish, close_unused, draining, open},
 };
 use crate::{
+    admission::Slot,
     backend::Backend,
     revocation::Rights,
     rtmp::{self, CLOSE_LINGER, EndReason, Event, Output, PublishRequest, Session},
@@ -96,6 +97,8 @@ enum Step {
     Tick,
     /// A pause is over, or due for another look.
     Look,
+    /// Its place is a newcomer's.
+    Displaced,
 }
 
 /// A connection being served.
@@ -107,6 +110,7 @@ pub struct Connection<S, B> {
     start: Instant,
     show: Show<B>,
     meter: Meter,
+    slot: Slot,
     draining: bool,
     /// The peer takes nothing more, and nothing more is written: a write has failed.
     deaf: bool,
@@ -114,11 +118,11 @@ pub struct Connection<S, B> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send, B: Backend> Connection<S, B> {
     /// A connection that was just accepted.
-    pub fn new(io: S, peer: SocketAddr, shared: Arc<Shared<B>>) -> Self {
+    pub fn new(io: S, peer: SocketAddr, shared: Arc<Shared<B>>, slot: Slot) -> Self {
         let session = Session::new(shared.session.clone(), shared.backend.clock().random_bytes());
         let meter = Meter::new(shared.read_max);
         let (start, show) = (Instant::now(), Show::Nothing);
-        Self { io, peer, shared, session, start, show, meter, draining: false, deaf: false }
+        Self { io, peer, shared, session, start, show, meter, slot, draining: false, deaf: false }
     }
 
     /// Serves the connection to its end.
@@ -129,6 +133,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, B: Backend> Connection<S, B> {
         // Made once, as what a publish waits for is: this task is woken for every message, nearly always to read it, and making what it waits
         // for besides anew each time took some 7 % of the edge's time (docs/INGEST-BENCHMARK.md).
         let mut stopping = pin!(self.shared.drain.clone().cancelled_owned());
+        let mut displaced = pin!(self.slot.displaced().cancelled_owned());
         let mut alarm = pin!(tokio::time::sleep_until(self.start));
         let mut paused = false;
         let mut late_reads = 0;
@@ -164,6 +169,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, B: Backend> Connection<S, B> {
             let step = tokio::select! {
                 biased;
                 () = &mut stopping, if !*draining => Step::Drain,
+                // Whoever is on air keeps its place.
+                () = &mut displaced, if !matches!(show, Show::OnAir(_)) => Step::Displaced,
                 step = next(show) => step,
                 _ = tick.tick() => Step::Tick,
                 () = after(pause) => Step::Look,
@@ -195,6 +202,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, B: Backend> Connection<S, B> {
                 Step::Drain => self.drain(),
                 Step::Tick => self.media(Publish::tick),
                 Step::Look => {}
+                Step::Displaced => {
+                    self::displaced(self.peer);
+                    break;
+                }
             }
         }
         // Gone without a word: the broadcast waits for the publisher's return.
@@ -214,6 +225,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, B: Backend> Connection<S, B> {
                     let write = async {
                         self.io.write_all(&bytes).await?;
                         self.io.flush().await
+                    };
+                    // Whoever takes nothing does not hold a place that is not its own any more.
+                    let displaced = self.slot.displaced();
+                    let write = async {
+                        tokio::select! {
+                            biased;
+                            written = write => written,
+                            () = displaced.cancelled() => Err(std::io::ErrorKind::ConnectionAborted.into()),
+                        }
                     };
                     if let Err(error) = tokio::time::timeout(WRITE_TIMEOUT, write).await? {
                         tracing::debug!(error = %error, "writing failed: reading what is left");
@@ -295,6 +315,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, B: Backend> Connection<S, B> {
                     broadcast: opened.broadcast.clone(),
                     key_hash: hash.clone(),
                 };
+                if !self.slot.settle() {
+                    return self.spawn(close_unused(Arc::clone(backend), opened, CloseReason::Lost));
+                }
                 let seat = on_air.sit(rights, opened.publish);
                 let publish = Publish::new(Arc::clone(backend), opened, budget, seat);
                 let opened = publish.opened();
@@ -328,8 +351,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, B: Backend> Connection<S, B> {
                 while self.io.read(buffer).await.is_ok_and(|length| length > 0) {}
             }
         };
-        if tokio::time::timeout(CLOSE_LINGER, discard).await.is_err() {
-            tracing::debug!("the peer did not close");
+        let displaced = self.slot.displaced();
+        tokio::select! {
+            lingered = tokio::time::timeout(CLOSE_LINGER, discard) => if lingered.is_err() {
+                tracing::debug!("the peer did not close");
+            },
+            () = displaced.cancelled() => self::displaced(self.peer),
         }
     }
 }
@@ -349,6 +376,12 @@ async fn after(wait: Option<Duration>) {
         Some(wait) => tokio::time::sleep(wait).await,
         None => std::future::pending().await,
     }
+}
+
+/// Notes that a connection has lost its place to a newcomer.
+pub(crate) fn displaced(peer: SocketAddr) {
+    CONNECTIONS_DISPLACED.inc();
+    tracing::info!(%peer, "connection closed: a newcomer needs its place");
 }
 
 fn digits(hash: &KeyHash) -> &str {

@@ -64,6 +64,8 @@ metrics! {
     gauge PUBLISHERS = "publishers", Count, [Edge], Cloud;
     /// Connections that were turned away because there were too many, by which bound: `all`, `address`.
     labelled("bound") CONNECTIONS_REFUSED = "connections_refused", Count, [Edge], Cloud;
+    /// Connections that were closed, before they had shown a valid key, for newcomers who would else have been turned away.
+    counter CONNECTIONS_DISPLACED = "connections_displaced", Count, [Edge], Local;
     /// Connections that ended by a fault before they had asked to publish, by layer: `tls`, `rtmp`. Port scanners, mostly.
     labelled("layer") HANDSHAKES_FAILED = "handshakes_failed", Count, [Edge], Cloud;
     /// Bytes read from publishers, of RTMP.

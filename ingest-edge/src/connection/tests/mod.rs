@@ -12,16 +12,20 @@ use media::{
     verdict::{Code, Verdict},
     wire::{CloseReason, Revocation},
 };
+use tokio::io::AsyncReadExt;
 
 use self::{
     publisher::{PICTURE_MS, Publisher},
-    world::{Edge, READ_MAX_BYTES_PER_SECOND, State, broadcast},
+    world::{Edge, PER_ADDRESS, READ_MAX_BYTES_PER_SECOND, State, broadcast},
 };
 use super::{
     LEAVE_MAX,
     publish::{CLOSE_TIMEOUT, REFUSAL_STEP},
 };
-use crate::rtmp::{CLOSE_LINGER, Limits};
+use crate::{
+    admission::Full,
+    rtmp::{CLOSE_LINGER, Limits},
+};
 
 /// Pictures of a second.
 const SECOND: u32 = 1000 / PICTURE_MS;
@@ -466,4 +470,35 @@ async fn a_bug_in_one_connection_is_nobody_elses() {
     good.unpublish().await;
     edge.finished().await;
     assert_eq!(edge.world.pictures(1), count(6 * SECOND));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_says_nothing_or_takes_nothing_makes_room_for_a_publisher() {
+    let edge = Edge::new();
+    let mut silent: Vec<_> = (1..PER_ADDRESS).map(|_| edge.accept()).collect();
+    let mut deaf = Publisher::deaf(&edge).await;
+    let began = edge.world.elapsed();
+    let mut publishers = Vec::new();
+    for _ in 0..PER_ADDRESS {
+        publishers.push(Publisher::start(&edge, SECOND, 0).await);
+    }
+    for mut silent in silent.drain(..) {
+        silent.read_to_end(&mut Vec::new()).await.unwrap();
+    }
+    while deaf.data(1).await {}
+    assert!(edge.world.elapsed() - began < secs(2), "at once, not when their time is over");
+    // Publishers stay.
+    assert_eq!(edge.try_accept().err(), Some(Full::Address));
+    assert!(publishers[PER_ADDRESS - 1].send_until(3 * SECOND).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publish_whose_place_goes_while_it_is_decided_is_closed() {
+    let edge = Edge::new();
+    let mut asking = Publisher::ask(&edge, "sk_the-right-key-0123456789").await;
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let _newcomers: Vec<_> = (0..PER_ADDRESS).map(|_| edge.accept()).collect();
+    asking.closed().await;
+    tokio::time::sleep(secs(1)).await;
+    assert_eq!(closes(&edge), [(1, 0, CloseReason::Lost)]);
 }

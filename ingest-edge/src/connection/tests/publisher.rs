@@ -57,13 +57,39 @@ impl Publisher {
         let (reader, socket) = tokio::io::split(edge.accept());
         let heard = Arc::new(Mutex::new(Vec::new()));
         let reading = tokio::spawn(read(reader, Arc::clone(&heard)));
+        let mut publisher = Self::connect(socket, heard, reading).await;
+        publisher.command(0, &[text("createStream"), number(2.0), vec![5]]).await;
+        publisher.command(1, &[text("publish"), number(3.0), vec![5], text(key), text("live")]).await;
+        publisher
+    }
+
+    /// Connects, and asks for something again and again without reading an answer, until it is not read any more.
+    pub(super) async fn deaf(edge: &Edge) -> Self {
+        let (reader, socket) = tokio::io::split(edge.accept());
+        let reading = tokio::spawn(async move {
+            let _unread = reader;
+            std::future::pending().await
+        });
+        let mut deaf = Self::connect(socket, Arc::default(), reading).await;
+        let ask = async {
+            loop {
+                deaf.command(0, &[text("releaseStream"), number(2.0), vec![5]]).await;
+            }
+        };
+        assert!(tokio::time::timeout(Duration::from_secs(1), ask).await.is_err());
+        deaf
+    }
+
+    async fn connect(
+        socket: WriteHalf<DuplexStream>,
+        heard: Arc<Mutex<Vec<u8>>>,
+        reading: JoinHandle<()>,
+    ) -> Self {
         let began = Instant::now();
         let mut publisher = Self { socket, heard, reading, gop: 1, base: 0, began, pictures: 0, sounds: 0 };
         publisher.raw(&[3; 3073]).await;
         let connect = [text("connect"), number(1.0), b"\x03\x00\x03app\x02\x00\x04live\x00\x00\x09".to_vec()];
         publisher.command(0, &connect).await;
-        publisher.command(0, &[text("createStream"), number(2.0), vec![5]]).await;
-        publisher.command(1, &[text("publish"), number(3.0), vec![5], text(key), text("live")]).await;
         publisher
     }
 

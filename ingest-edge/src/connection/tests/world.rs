@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -24,6 +25,7 @@ use tokio::{io::DuplexStream, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    admission::{Admission, Full},
     backend::{Backend, CallError},
     connection::{Connection, Shared},
     revocation,
@@ -207,7 +209,11 @@ pub(super) struct Edge {
     connections: TaskTracker,
     tasks: TaskTracker,
     shared: Arc<Shared<World>>,
+    admission: Arc<Admission>,
 }
+
+/// Connections that an edge takes from one address.
+pub(super) const PER_ADDRESS: usize = 4;
 
 impl Edge {
     pub(super) fn new() -> Self {
@@ -227,16 +233,23 @@ impl Edge {
             drain: drain.clone(),
             tasks: tasks.clone(),
         };
-        Self { world, drain, connections: TaskTracker::new(), tasks, shared: Arc::new(shared) }
+        let admission = Admission::new(usize::MAX, PER_ADDRESS);
+        Self { world, drain, connections: TaskTracker::new(), tasks, shared: Arc::new(shared), admission }
     }
 
     /// A connection: the client's end.
     pub(super) fn accept(&self) -> DuplexStream {
+        self.try_accept().unwrap()
+    }
+
+    /// A connection, if there is a place for it.
+    pub(super) fn try_accept(&self) -> Result<DuplexStream, Full> {
+        let peer: SocketAddr = "192.0.2.1:50000".parse().unwrap();
+        let slot = self.admission.admit(peer.ip())?;
         let (client, server) = tokio::io::duplex(SOCKET_BYTES);
-        let peer = "192.0.2.1:50000".parse().unwrap();
-        let connection = Connection::new(server, peer, Arc::clone(&self.shared));
+        let connection = Connection::new(server, peer, Arc::clone(&self.shared), slot);
         self.connections.spawn(connection.run());
-        client
+        Ok(client)
     }
 
     /// Lets it ask what has been revoked.
