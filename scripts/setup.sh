@@ -20,9 +20,9 @@ packages="ffmpeg libavcodec-dev libavformat-dev libavutil-dev libavfilter-dev li
           clang libclang-dev pkg-config gcc libc6-dev make ca-certificates fonts-dejavu-core"
 have node || packages="$packages nodejs"
 have npm || packages="$packages npm"
-# A browser that plays, a validator for manifests, and the second kind of publisher.
+# A browser that plays, a validator for manifests, and the other kinds of publishers: GStreamer's, and OBS with a screen to draw on.
 test_packages="libxml2-utils gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
-               glib-networking"
+               glib-networking obs-studio xvfb libgl1-mesa-dri"
 if [ "$tests" = yes ]; then
     packages="$packages $test_packages"
     # Ubuntu's package of that name only installs a snap; any browser that CHROMIUM names will do.

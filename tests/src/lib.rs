@@ -16,6 +16,7 @@ pub mod emulator;
 pub mod hls;
 pub mod http;
 pub mod mpd;
+pub mod obs;
 pub mod poll;
 pub mod presentation;
 pub mod process;
