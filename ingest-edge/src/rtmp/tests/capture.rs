@@ -6,6 +6,7 @@ use super::peer::Peer;
 
 pub(super) const FFMPEG: &[u8] = include_bytes!("../../../tests/data/ffmpeg-5.1-publish.bin");
 pub(super) const GSTREAMER: &[u8] = include_bytes!("../../../tests/data/gstreamer-1.22-publish.bin");
+pub(super) const OBS: &[u8] = include_bytes!("../../../tests/data/obs-29.0-publish.bin");
 
 /// Replays a capture in pieces of `size` bytes, accepting the publish as soon as it is asked for.
 fn replay(capture: &[u8], size: usize) -> Vec<Event> {
@@ -74,4 +75,10 @@ fn ffmpeg_publishes() {
 #[test]
 fn gstreamer_publishes() {
     check(GSTREAMER, "LNX 10,0,32,18", [62, 87, 19], 1974);
+}
+
+#[test]
+fn obs_publishes() {
+    // 76 pictures by its own log, and a configuration record; sound, and its configuration. It rounds stamps down.
+    check(OBS, "FMLE/3.0 (compatible; FMSc/1.0)", [77, 108, 1], 2499);
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::super::limits::Limits;
 use super::super::message::type_id;
-use super::capture::{FFMPEG, GSTREAMER};
+use super::capture::{FFMPEG, GSTREAMER, OBS};
 use super::peer::Peer;
 
 /// Small limits, so that random input reaches them.
@@ -49,13 +49,13 @@ proptest! {
 
     #[test]
     fn damaged_captures(
-        gstreamer: bool,
+        capture in prop::sample::select(vec![FFMPEG, GSTREAMER, OBS]),
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
         near_the_start: bool,
         cut in any::<prop::sample::Index>(),
         size in 1..3000_usize,
     ) {
-        let mut bytes = if gstreamer { GSTREAMER } else { FFMPEG }.to_vec();
+        let mut bytes = capture.to_vec();
         let after_handshake = 3073;
         let range = if near_the_start { 800 } else { bytes.len() - after_handshake };
         for (index, value) in damage {
