@@ -87,7 +87,7 @@ deny_is_fit() {
 }
 if [ "$tests" = yes ] && ! deny_is_fit "$root/target/tools/bin/cargo-deny" && ! deny_is_fit cargo deny; then
     say "building cargo-deny $deny_version (once, a few minutes)"
-    # Unoptimised: it is built faster than it would ever save.
-    cargo install cargo-deny --quiet --locked --debug --no-default-features --version "$deny_version" \
+    # Unoptimised, and with nothing for debuggers: it is built faster than it would ever save.
+    CARGO_PROFILE_DEV_DEBUG=0 cargo install cargo-deny --quiet --locked --debug --no-default-features --version "$deny_version" \
         --root "$root/target/tools" --no-track >&2 || die "cargo-deny could not be built"
 fi
