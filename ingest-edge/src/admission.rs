@@ -87,8 +87,7 @@ impl Admission {
         if open.by_address.get(&address).is_some_and(|here| here.open >= self.per_address_max) {
             open.displace(address).ok_or(Full::Address)?;
         } else if open.all >= self.max {
-            let most = open.most_waiting(address).ok_or(Full::All)?;
-            open.displace(most).ok_or(Full::All)?;
+            open.most_waiting(address).and_then(|most| open.displace(most)).ok_or(Full::All)?;
         }
         let (number, displaced) = (open.came, CancellationToken::new());
         open.came += 1;
@@ -142,11 +141,14 @@ impl Slot {
     /// The connection has shown a valid key: it keeps its place from here on. False when that is gone already.
     #[must_use]
     pub fn settle(&self) -> bool {
-        let mut open = self.admission.open();
+        self.waits_no_more(&mut self.admission.open())
+    }
+
+    /// Whether it still has its place. Asked under the lock, as that is taken.
+    fn waits_no_more(&self, open: &mut Open) -> bool {
         if let Some(here) = open.by_address.get_mut(&self.address) {
             here.waiting.remove(&self.number);
         }
-        // Under the lock, as it is cancelled.
         !self.displaced.is_cancelled()
     }
 }
@@ -165,14 +167,9 @@ fn counted(address: IpAddr) -> IpAddr {
 impl Drop for Slot {
     fn drop(&mut self) {
         let mut open = self.admission.open();
-        // Under the lock, as it is cancelled.
-        if self.displaced.is_cancelled() {
-            return;
+        if self.waits_no_more(&mut open) {
+            open.leaves(self.address);
         }
-        if let Some(here) = open.by_address.get_mut(&self.address) {
-            here.waiting.remove(&self.number);
-        }
-        open.leaves(self.address);
     }
 }
 

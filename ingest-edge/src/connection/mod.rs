@@ -97,8 +97,6 @@ enum Step {
     Tick,
     /// A pause is over, or due for another look.
     Look,
-    /// Its place is a newcomer's.
-    Displaced,
 }
 
 /// A connection being served.
@@ -125,15 +123,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, B: Backend> Connection<S, B> {
         Self { io, peer, shared, session, start, show, meter, slot, draining: false, deaf: false }
     }
 
-    /// Serves the connection to its end.
+    /// Serves the connection to its end, or until its place is a newcomer's, whatever it waits for then. Whoever is on air keeps its place.
     pub async fn run(mut self) {
+        let lost = self.slot.displaced();
+        tokio::select! {
+            biased;
+            () = lost.cancelled() => displaced(self.peer),
+            () = self.serve() => {}
+        }
+        // Gone without a word: the broadcast waits for the publisher's return.
+        self.end_show(CloseReason::Lost);
+    }
+
+    /// May be dropped wherever it waits.
+    async fn serve(&mut self) {
         let mut buffer = vec![0; READ_MAX];
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // Made once, as what a publish waits for is: this task is woken for every message, nearly always to read it, and making what it waits
         // for besides anew each time took some 7 % of the edge's time (docs/INGEST-BENCHMARK.md).
         let mut stopping = pin!(self.shared.drain.clone().cancelled_owned());
-        let mut displaced = pin!(self.slot.displaced().cancelled_owned());
         let mut alarm = pin!(tokio::time::sleep_until(self.start));
         let mut paused = false;
         let mut late_reads = 0;
@@ -165,12 +174,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, B: Backend> Connection<S, B> {
             if deadline < alarm.deadline() || alarm.is_elapsed() {
                 alarm.as_mut().reset(deadline);
             }
-            let Self { io, show, draining, .. } = &mut self;
+            let Self { io, show, draining, .. } = &mut *self;
             let step = tokio::select! {
                 biased;
                 () = &mut stopping, if !*draining => Step::Drain,
-                // Whoever is on air keeps its place.
-                () = &mut displaced, if !matches!(show, Show::OnAir(_)) => Step::Displaced,
                 step = next(show) => step,
                 _ = tick.tick() => Step::Tick,
                 () = after(pause) => Step::Look,
@@ -202,14 +209,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, B: Backend> Connection<S, B> {
                 Step::Drain => self.drain(),
                 Step::Tick => self.media(Publish::tick),
                 Step::Look => {}
-                Step::Displaced => {
-                    self::displaced(self.peer);
-                    break;
-                }
             }
         }
-        // Gone without a word: the broadcast waits for the publisher's return.
-        self.end_show(CloseReason::Lost);
     }
 
     /// Sends and handles what the session has put out; the next deadline since the connection's start, or `None` when it is over.
@@ -225,15 +226,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, B: Backend> Connection<S, B> {
                     let write = async {
                         self.io.write_all(&bytes).await?;
                         self.io.flush().await
-                    };
-                    // Whoever takes nothing does not hold a place that is not its own any more.
-                    let displaced = self.slot.displaced();
-                    let write = async {
-                        tokio::select! {
-                            biased;
-                            written = write => written,
-                            () = displaced.cancelled() => Err(std::io::ErrorKind::ConnectionAborted.into()),
-                        }
                     };
                     if let Err(error) = tokio::time::timeout(WRITE_TIMEOUT, write).await? {
                         tracing::debug!(error = %error, "writing failed: reading what is left");
@@ -351,12 +343,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, B: Backend> Connection<S, B> {
                 while self.io.read(buffer).await.is_ok_and(|length| length > 0) {}
             }
         };
-        let displaced = self.slot.displaced();
-        tokio::select! {
-            lingered = tokio::time::timeout(CLOSE_LINGER, discard) => if lingered.is_err() {
-                tracing::debug!("the peer did not close");
-            },
-            () = displaced.cancelled() => self::displaced(self.peer),
+        if tokio::time::timeout(CLOSE_LINGER, discard).await.is_err() {
+            tracing::debug!("the peer did not close");
         }
     }
 }
