@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
@@ -11,6 +12,7 @@ use anyhow::{Context, Result};
 use crate::{
     http,
     mpd::{Mpd, Period, Track},
+    poll,
 };
 
 /// A manifest with its objects.
@@ -32,6 +34,22 @@ impl Presentation {
     /// When the manifest can't be read or any object that it names is not there: a manifest is never ahead of the media.
     pub fn fetch(client: &http::Client, url: &str) -> Result<Self> {
         Self::read(url, |url| client.body(url))
+    }
+
+    /// Waits until the live manifest at `url` names so many segments of pictures; fetches it with all that it names.
+    ///
+    /// # Errors
+    /// When it is not there in time, or there is anything else than none before.
+    pub fn live(client: &http::Client, url: &str, segments: usize, limit: Duration) -> Result<Self> {
+        poll::until(&format!("a live manifest that names {segments} segments"), limit, || {
+            let status = client.get(url)?.status;
+            anyhow::ensure!(matches!(status, 200 | 404), "{url}: {status}");
+            if status == 404 {
+                return Ok(None);
+            }
+            let live = Self::fetch(client, url)?;
+            Ok((live.mpd.dynamic && live.mpd.video_segments() >= segments).then_some(live))
+        })
     }
 
     /// Reads the manifest at `url` and all that it names through `get`.

@@ -249,6 +249,17 @@ impl Event {
         }
     }
 
+    /// Holds the counts in these fields to 0.
+    ///
+    /// # Errors
+    /// The first that is not, or is absent.
+    pub fn zero(&self, counts: &[&str]) -> Result<()> {
+        for count in counts {
+            anyhow::ensure!(self.text(count) == "0", "{count}: {self:?}");
+        }
+        Ok(())
+    }
+
     /// When it happened, in milliseconds since the Unix epoch.
     ///
     /// # Errors

@@ -6,7 +6,6 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tests::{
     browser::{Exploration, Explored},
-    poll,
     presentation::Presentation,
     publisher::Publisher,
     source::{Format, Source},
@@ -37,11 +36,7 @@ fn players_are_moved_about() -> Result<()> {
     let broadcast = stack.event(0, "publish-started", &[("live", LIVE)], PLAYABLE_WITHIN)?.text("broadcast");
     let mpd = stack.live(LIVE)?.mpd.clone();
     let hls = format!("{}/live/{LIVE}/master.m3u8", stack.ready.http);
-    poll::until("a live manifest to look about in", PLAYABLE_WITHIN, || {
-        Ok((stack.http.get(&mpd)?.status == 200
-            && Presentation::fetch(&stack.http, &mpd)?.mpd.video_segments() >= SEGMENTS)
-            .then_some(()))
-    })?;
+    Presentation::live(&stack.http, &mpd, SEGMENTS, PLAYABLE_WITHIN)?;
     let slow = between_the_rungs(&stack, &mpd)?;
 
     let live = |player, url, slow| Exploration {

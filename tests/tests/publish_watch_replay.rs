@@ -42,15 +42,7 @@ fn publish_watch_replay() -> Result<()> {
     let on_air = stack.event(0, "publish-started", &[("live", "shop")], PLAYABLE_WITHIN)?;
     let broadcast = on_air.text("broadcast");
     let connected = started.elapsed();
-    poll::until("a playable live manifest", PLAYABLE_WITHIN, || {
-        let reply = stack.http.get(&mpd)?;
-        anyhow::ensure!(matches!(reply.status, 200 | 404), "{mpd}: {}", reply.status);
-        if reply.status == 404 {
-            return Ok(None);
-        }
-        let live = Presentation::fetch(&stack.http, &mpd)?;
-        Ok((live.mpd.dynamic && live.mpd.video_segments() >= PLAYABLE_SEGMENTS).then_some(()))
-    })?;
+    Presentation::live(&stack.http, &mpd, PLAYABLE_SEGMENTS, PLAYABLE_WITHIN)?;
     eprintln!("connected after {connected:.2?}, playable after {:.2?}", started.elapsed());
 
     live_manifests(&stack, &mpd, &broadcast, on_air.time_ms()?)?;

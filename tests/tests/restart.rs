@@ -8,7 +8,7 @@ use anyhow::Result;
 use nix::sys::signal::Signal;
 use tests::{
     aws::Aws,
-    check, poll,
+    check,
     presentation::Presentation,
     process::signal_pid,
     publisher::Publisher,
@@ -67,10 +67,7 @@ fn encoder_dies(stack: &Stack, source: &Source) -> Result<String> {
     let started = stack.event(from, "publish-started", &[("live", "shop")], ON_AIR_WITHIN)?;
     let broadcast = started.text("broadcast");
     let mpd = stack.live("shop")?.mpd.clone();
-    poll::until("a few live segments", ON_AIR_WITHIN, || {
-        let there = stack.http.get(&mpd)?.status == 200;
-        Ok((there && Presentation::fetch(&stack.http, &mpd)?.mpd.video_segments() >= KILL_AT).then_some(()))
-    })?;
+    Presentation::live(&stack.http, &mpd, KILL_AT, ON_AIR_WITHIN)?;
     let encoder = Aws::new(stack)?.encoder_of(&broadcast)?;
     dies_and_comes_back(stack, "encoder-task", Some(&encoder))?;
     let rebound = stack.event(from, "rebound", &[("broadcast", &broadcast)], ON_AIR_WITHIN)?;

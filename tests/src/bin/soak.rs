@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use tests::{
     background::Background,
     browser::Player,
-    check, poll,
+    check,
     presentation::Presentation,
     publisher::Publisher,
     source::{Format, Source},
@@ -41,11 +41,7 @@ fn main() -> Result<()> {
     let on_air = stack.event(0, "publish-started", &[("live", LIVE)], ON_AIR_WITHIN)?;
     let broadcast = on_air.text("broadcast");
     let mpd = stack.live(LIVE)?.mpd.clone();
-    poll::until("a live manifest", ON_AIR_WITHIN, || {
-        Ok((stack.http.get(&mpd)?.status == 200
-            && Presentation::fetch(&stack.http, &mpd)?.mpd.video_segments() >= PLAYABLE_SEGMENTS)
-            .then_some(()))
-    })?;
+    Presentation::live(&stack.http, &mpd, PLAYABLE_SEGMENTS, ON_AIR_WITHIN)?;
     let players: Vec<_> = Player::ALL
         .into_iter()
         .map(|player| {

@@ -80,13 +80,7 @@ impl<'a> Show<'a> {
         let broadcast = started.text("broadcast");
         let stable = format!("{}/live/{LIVE}/manifest.mpd", cluster.cdn);
         let own = format!("{}/vod/{LIVE}/{broadcast}/manifest.mpd", cluster.cdn);
-        poll::until("a playable live manifest", ON_AIR_WITHIN, || {
-            if cluster.http.get(&stable)?.status == 404 {
-                return Ok(None);
-            }
-            let live = Presentation::fetch(&cluster.http, &stable)?;
-            Ok((live.mpd.dynamic && live.mpd.video_segments() >= PLAYABLE_SEGMENTS).then_some(()))
-        })?;
+        Presentation::live(&cluster.http, &stable, PLAYABLE_SEGMENTS, ON_AIR_WITHIN)?;
         let watcher = Watcher::start(&cluster.http, vec![stable, own]);
         Ok(Self { cluster, broadcaster, broadcast, watcher, begun: now_ms(), faulty: Vec::new() })
     }
